@@ -1,0 +1,374 @@
+"""The model: people's rows + provider facts + the office's policy -> complete mail accounts. Pure, no Ansible.
+
+Every default is filled in here and nowhere else, so that templates take fields and decide nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import unicodedata
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypedDict, cast
+
+from .problem import Problem, did_you_mean, printable
+from .programs import PROGRAMS, programs_on
+
+Security = Literal["tls", "starttls"]
+SECURITY = ("tls", "starttls")
+PROTOCOLS = ("imap", "pop")
+PHONES = ("ios", "android")
+STATES = ("present", "absent")
+SMTP_PORTS = (587, 465)
+
+# Ids must be the same on every run, machine and version of this project: never change this.
+ID_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:msp:charter-mail:account")
+
+PASSWORD_COMMANDS = {
+    "secret-tool": "secret-tool lookup service charter-mail user {address}",
+    "pass": "pass show mail/{address}",
+}
+
+_HOST = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.I)
+# RFC 5321 4.1.2 Dot-string; a Quoted-string is legal there, but no program here survives one everywhere.
+_LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.I)
+
+
+class Incoming(TypedDict):
+    """Where mail is fetched. username is the full address."""
+
+    protocol: Literal["imap", "pop"]
+    host: str
+    port: int
+    security: Security
+    username: str
+
+
+class Outgoing(TypedDict):
+    """Where mail is handed in."""
+
+    protocol: Literal["smtp"]
+    host: str
+    port: int
+    security: Security
+    username: str
+
+
+class Account(TypedDict):
+    """One mailbox on one machine, complete.
+
+    id is a UUIDv5 of protocol and address; key its first 12 hex digits, for formats that want a short name.
+    password_command is a shell command line that prints the password; nothing here is the password.
+    """
+
+    id: str
+    key: str
+    address: str
+    local_part: str
+    domain: str
+    full_name: str
+    organization: str
+    login: str
+    provider: str
+    incoming: Incoming
+    outgoing: Outgoing
+    password_command: str
+    programs: list[str]
+    phones: list[str]
+    primary: bool
+
+
+class Person(TypedDict):
+    """One login on a machine with the mailboxes it reads; the first is the primary one."""
+
+    login: str
+    full_name: str
+    accounts: list[Account]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What an office decides for its people.
+
+    provider: name of the entry of `providers` in use. providers: shipped facts, then the office's own.
+    smtp_port: port to prefer, None for the provider's first. domains: allowed address domains, empty for any.
+    password_command: a name of PASSWORD_COMMANDS or a command line with {address} in it.
+    platform: linux, windows or macos.
+    """
+
+    providers: Sequence[Mapping[str, Any]]
+    provider: str = "charter"
+    platform: str = "linux"
+    smtp_port: int | None = None
+    domains: Sequence[str] = ()
+    programs: Sequence[str] = ()
+    organization: str = ""
+    password_command: str = "secret-tool"
+    # Only for messages: where the office says which provider it uses.
+    where: str = "group_vars/all.yml"
+    _providers: dict[str, Mapping[str, Any]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for entry in self.providers:
+            name = str(entry.get("name", ""))
+            self._providers[name] = {**self._providers.get(name, {}), **entry}
+
+    @property
+    def entry(self) -> Mapping[str, Any]:
+        """The provider's facts; empty when nobody knows the provider."""
+        return self._providers.get(self.provider, {})
+
+    def problems(self) -> list[Problem]:
+        """Everything that is wrong with the office's settings and providers."""
+        found = [problem for name, entry in self._providers.items() for problem in _provider_problems(name, entry)]
+        here = self.where
+        if self.provider not in self._providers:
+            known = ", ".join(sorted(self._providers))
+            hint = did_you_mean(self.provider, self._providers) or f"; known are: {known}"
+            found.append(Problem(here, field="mail_provider", what=f'"{printable(self.provider)}" is not a provider{hint}'))
+        if self.smtp_port is not None and self.smtp_port not in SMTP_PORTS:
+            found.append(Problem(here, field="mail_smtp_port", what=f"{self.smtp_port} is not 587 or 465"))
+        elif self.smtp_port is not None and self.entry and not _smtp(self.entry, self.smtp_port):
+            found.append(Problem(here, field="mail_smtp_port", what=_no_such_port(self, self.smtp_port)))
+        found += [
+            Problem(here, field="mail_programs", what=f'"{printable(name)}" is not a program known here{did_you_mean(name, PROGRAMS)}')
+            for name in self.programs
+            if name not in PROGRAMS
+        ]
+        found += [
+            Problem(here, field="mail_domains", what=f'"{printable(name)}" is not a domain')
+            for name in self.domains
+            if not _HOST.fullmatch(name)
+        ]
+        if _control(self.organization):
+            found.append(Problem(here, field="mail_office", what=f'"{printable(self.organization)}" has a control character'))
+        command = self.password_command
+        if command not in PASSWORD_COMMANDS and (_control(command) or not command.strip()):
+            found.append(Problem(here, field="mail_password_command", what="is empty or has a control character"))
+        return found
+
+
+def account_id(protocol: str, address: str) -> str:
+    """The account's UUIDv5 (RFC 9562 5.5): the same for ever for this protocol and address, whatever the servers."""
+    return str(uuid.uuid5(ID_NAMESPACE, f"{protocol}:{address.lower()}"))
+
+
+def check_row(row: Mapping[str, Any], policy: Policy) -> list[Problem]:
+    """Everything that is wrong with one person's row by itself."""
+    where, address = str(row.get("source", "")), _text(row, "address")
+    # The sheet has columns, YAML has keys.
+    noun = "key" if "[" in where else "column"
+    found: list[Problem] = []
+
+    def wrong(name: str, what: str) -> None:
+        found.append(Problem(where, address, f"{noun} {name}", what))
+
+    def one_of(name: str, known: Sequence[str]) -> None:
+        value = _text(row, name)
+        if value and value.lower() not in known:
+            wrong(name, f'"{printable(value)}" is not {" or ".join(known)}{did_you_mean(value, known)}')
+
+    for name, value in row.items():
+        if _control(str(value)) and name != "source":
+            wrong(name, f'"{printable(str(value))}" has a control character (a line break or worse); type it again')
+    _check_address(address, policy, wrong)
+    full_name, login = _text(row, "full_name"), _text(row, "login")
+    if not full_name:
+        wrong("full_name", "is empty; it is the sender name that people see")
+    elif len(full_name) > 200:
+        wrong("full_name", f"has {len(full_name)} characters; 200 are the most")
+    if _words(row, "machines") and not login:
+        wrong("login", "is empty; on a machine the account name of the person is needed")
+    if login in (".", "..") or login.startswith(("-", "~")) or re.search(r'[/\\:*?"<>|]', login):
+        wrong("login", f'"{printable(login)}" is not an account name; write it without domain and path, as in jane')
+    one_of("protocol", PROTOCOLS)
+    one_of("state", STATES)
+    port = _text(row, "smtp_port")
+    if port and port not in map(str, SMTP_PORTS):
+        wrong("smtp_port", f'"{printable(port)}" is not 587 or 465')
+    elif port and policy.entry and not _smtp(policy.entry, int(port)):
+        wrong("smtp_port", _no_such_port(policy, int(port)))
+    for name in _words(row, "programs"):
+        if name.lower() not in PROGRAMS:
+            wrong("programs", f'"{printable(name)}" is not a program known here{did_you_mean(name, PROGRAMS)}; known are: {", ".join(PROGRAMS)}')
+    for name in _words(row, "phones"):
+        if name.lower() not in PHONES:
+            wrong("phones", f'"{printable(name)}" is not {" or ".join(PHONES)}{did_you_mean(name, PHONES)}')
+    return found
+
+
+def check_rows(rows: Sequence[Mapping[str, Any]], policy: Policy, machines: Iterable[str]) -> list[Problem]:
+    """Everything that is wrong with an office's sheet: each row by itself, then the rows among each other.
+
+    machines: the names that hosts.yml knows.
+    """
+    known = set(machines)
+    found = [problem for row in rows for problem in check_row(row, policy)]
+    first: dict[str, str] = {}
+    for row in rows:
+        where, address = str(row.get("source", "")), _text(row, "address")
+        earlier = first.setdefault(address.lower(), where)
+        if address and earlier != where:
+            found.append(Problem(where, address, "column address", f"is there already, in {earlier}; one row per mailbox"))
+        for machine in _words(row, "machines"):
+            if machine not in known:
+                hint = did_you_mean(machine, known)
+                found.append(Problem(where, address, "column machines", f'"{printable(machine)}" is not in hosts.yml{hint}'))
+    by_machine: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        for machine in dict.fromkeys(_words(row, "machines")):
+            by_machine.setdefault(machine, []).append(row)
+    for machine, those in by_machine.items():
+        found += check_machine(machine, those)
+    # One report in the order of the sheet, every finding once: two people may share more than one machine.
+    order = {str(row.get("source", "")): number for number, row in enumerate(rows)}
+    return sorted(dict.fromkeys(found), key=lambda problem: order[problem.where])
+
+
+def check_machine(machine: str, rows: Iterable[Mapping[str, Any]]) -> list[Problem]:
+    """What is wrong with the rows of one machine taken together: a login of two people, a mailbox twice."""
+    found: list[Problem] = []
+    people: dict[str, Mapping[str, Any]] = {}
+    mailboxes: dict[str, Mapping[str, Any]] = {}
+    for row in rows:
+        if _text(row, "state").lower() == "absent":
+            continue
+        where, address, login = str(row.get("source", "")), _text(row, "address"), _text(row, "login")
+        other = people.setdefault(login.casefold(), row)
+        if login and _name(other) != _name(row):
+            what = (
+                f'"{printable(login)}" on {machine} is also the login of {printable(_text(other, "full_name"))}'
+                f" ({other.get('source')}); a second mailbox of one person carries the same full_name"
+            )
+            found.append(Problem(where, address, "login", what))
+        twin = mailboxes.setdefault(address.lower(), row)
+        if address and twin.get("source") != row.get("source"):
+            found.append(Problem(where, address, "address", f"is on {machine} twice, first in {twin.get('source')}"))
+    return found
+
+
+def resolve_people(rows: Iterable[Mapping[str, Any]], policy: Policy) -> list[Person]:
+    """The people of one machine with complete accounts, sorted by login; rows that are `absent` are left out.
+
+    Raises ValueError with every problem, one per line, when a row or the policy is not sound.
+    """
+    present = [row for row in rows if _text(row, "state").lower() != "absent"]
+    problems = policy.problems() + [problem for row in present for problem in check_row(row, policy)]
+    problems += check_machine("this machine", present)
+    if problems:
+        raise ValueError("\n".join(map(str, problems)))
+    people: dict[str, Person] = {}
+    for row in present:
+        login = _text(row, "login")
+        person = people.setdefault(login, Person(login=login, full_name=_text(row, "full_name"), accounts=[]))
+        person["accounts"].append(_account(row, policy, primary=not person["accounts"]))
+    return [people[login] for login in sorted(people)]
+
+
+def _account(row: Mapping[str, Any], policy: Policy, primary: bool) -> Account:
+    address = _text(row, "address").lower()
+    local_part, _, domain = address.rpartition("@")
+    protocol = _text(row, "protocol").lower() or "imap"
+    port = int(_text(row, "smtp_port") or policy.smtp_port or 0)
+    identity = account_id(protocol, address)
+    wanted = [name.lower() for name in _words(row, "programs")] or policy.programs or programs_on(policy.platform)
+    command = PASSWORD_COMMANDS.get(policy.password_command, policy.password_command)
+    return Account(
+        id=identity,
+        key=identity.replace("-", "")[:12],
+        address=address,
+        local_part=local_part,
+        domain=domain,
+        full_name=_text(row, "full_name"),
+        organization=policy.organization,
+        login=_text(row, "login"),
+        provider=policy.provider,
+        incoming=cast(Incoming, {"protocol": protocol, **_endpoint(policy.entry[protocol]), "username": address}),
+        outgoing=cast(Outgoing, {"protocol": "smtp", **_endpoint(_smtp(policy.entry, port)[0]), "username": address}),
+        # The address may carry any of the shell's characters (RFC 5321 allows $ ` ' and more).
+        password_command=command.replace("{address}", shlex.quote(address)),
+        programs=[name for name in PROGRAMS if name in wanted and policy.platform in PROGRAMS[name].platforms],
+        phones=[name.lower() for name in _words(row, "phones")],
+        primary=primary,
+    )
+
+
+def _endpoint(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {"host": str(entry["host"]).lower(), "port": int(entry["port"]), "security": str(entry["security"])}
+
+
+def _smtp(entry: Mapping[str, Any], port: int) -> list[Mapping[str, Any]]:
+    """The provider's outgoing servers that answer on `port`, all of them for 0; the provider's order is its preference."""
+    servers = cast("list[Mapping[str, Any]]", entry.get("smtp") or [])
+    return [server for server in servers if not port or str(server.get("port")) == str(port)]
+
+
+def _no_such_port(policy: Policy, port: int) -> str:
+    offered = " and ".join(str(server.get("port")) for server in _smtp(policy.entry, 0))
+    return f'{port} is not offered by provider "{policy.provider}"; it takes mail on {offered}'
+
+
+def _provider_problems(name: str, entry: Mapping[str, Any]) -> list[Problem]:
+    where = f"mail_providers ({printable(name)})" if name else "mail_providers"
+    found = [] if name else [Problem(where, field="name", what="is missing")]
+    servers: list[tuple[str, Any]] = [(kind, entry.get(kind)) for kind in PROTOCOLS]
+    smtp = entry.get("smtp")
+    if isinstance(smtp, Sequence) and not isinstance(smtp, str) and smtp:
+        servers += [(f"smtp[{number}]", server) for number, server in enumerate(smtp)]
+    else:
+        found.append(Problem(where, field="smtp", what="must be a list of {host, port, security}, the preferred one first"))
+    for kind, server in servers:
+        if not isinstance(server, Mapping):
+            found.append(Problem(where, field=kind, what="must be {host, port, security}"))
+            continue
+        host, port, security = (str(server.get(key, "")) for key in ("host", "port", "security"))
+        if not _HOST.fullmatch(host):
+            found.append(Problem(where, field=f"{kind}.host", what=f'"{printable(host)}" is not a host name'))
+        if not port.isdecimal() or not 1 <= int(port) <= 65535:
+            found.append(Problem(where, field=f"{kind}.port", what=f'"{printable(port)}" is not a port (1 to 65535)'))
+        if security not in SECURITY:
+            what = f'"{printable(security)}" is not tls or starttls{did_you_mean(security, SECURITY)}; plain text cannot be had'
+            found.append(Problem(where, field=f"{kind}.security", what=what))
+        found += [
+            Problem(where, field=f"{kind}.{key}", what="is not known; known are: host, port, security")
+            for key in server
+            if key not in ("host", "port", "security")
+        ]
+    return found
+
+
+def _check_address(address: str, policy: Policy, wrong: Any) -> None:
+    local_part, at, domain = address.rpartition("@")
+    if not address:
+        wrong("address", "is empty")
+    elif not at:
+        wrong("address", f'"{printable(address)}" has no @; the full address is needed, as in jane@{next(iter(policy.domains), "example.org")}')
+    elif not _LOCAL_PART.fullmatch(local_part):
+        wrong("address", f'"{printable(address)}": what stands before the @ is not a plain ASCII mailbox name')
+    elif "." not in domain or not _HOST.fullmatch(domain):
+        wrong("address", f'"{printable(address)}": "{printable(domain)}" is not a mail domain')
+    elif policy.domains and domain.lower() not in [name.lower() for name in policy.domains]:
+        hint = did_you_mean(domain, policy.domains)
+        wrong("address", f'"{printable(domain)}" is not a domain of this office ({", ".join(policy.domains)}){hint}')
+
+
+def _control(text: str) -> bool:
+    return any(unicodedata.category(c) in ("Cc", "Zl", "Zp", "Cs") for c in text)
+
+
+def _text(row: Mapping[str, Any], name: str) -> str:
+    value = row.get(name)
+    return "" if value is None else str(value).strip()
+
+
+def _words(row: Mapping[str, Any], name: str) -> list[str]:
+    value = row.get(name)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [str(word) for word in value]
+    return _text(row, name).split()
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return " ".join(_text(row, "full_name").casefold().split())

@@ -1,0 +1,33 @@
+"""One way to tell people what is wrong with what they wrote: where, whose, which field, what, and what instead."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Problem(NamedTuple):
+    """where: "staff.csv:14" or the variable; address: whose row, if known; field: column or key; what: a half sentence."""
+
+    where: str
+    address: str = ""
+    field: str = ""
+    what: str = ""
+
+    def __str__(self) -> str:
+        whose = f" ({printable(self.address)})" if self.address else ""
+        field = f" {self.field}:" if self.field else ""
+        return f"{self.where}{whose}:{field} {self.what}"
+
+
+def printable(text: str) -> str:
+    """`text` with everything that could move a cursor or hide shown as an escape, shortened to 80 characters."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown if len(shown) <= 80 else shown[:77] + "..."
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """"; did you mean imap?" when one of `known` is near to `word`, else nothing."""
+    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else ""
