@@ -4,9 +4,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: to_client_config
-short_description: Accounts of a mail domain as clientConfig XML, which mail programs read when an account is added by hand
+short_description: Accounts of a mail domain as clientConfig XML
 version_added: "0.1.0"
 description:
+  - Mail programs read it when a person adds an account by hand.
   - IMAP comes before POP; of several servers the one that most accounts use comes first. Mail stays on a POP server.
 options:
   _input:

@@ -1,6 +1,6 @@
-"""Thunderbird's side of an account: preferences for the AutoConfig file, and the XML the account wizard reads. Pure, no Ansible.
+"""Thunderbird's side of an account: preferences for AutoConfig, and the XML the account wizard reads. Pure, no Ansible.
 
-Preference names and numbers: comm-central mailnews/mailnews.js and mailnews/base/public/MailNewsTypes2.idl, read at 140 and 153.
+Preference names and numbers: comm-central mailnews/mailnews.js and mailnews/base/public/MailNewsTypes2.idl.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ NEVER_IN_DAYS = 36500
 def account_prefs(account: Account) -> dict[str, Any]:
     """What the AutoConfig script sets for one account: {key, enforced, seeded}, each by kind of preference branch.
 
-    enforced is put back at every start of Thunderbird. seeded is set once and follows the sheet until the person changes it.
-    The names are those below mail.server.<key>., mail.identity.<key>. and mail.smtpserver.<key>.
+    enforced is put back at every start of Thunderbird. seeded is set once and follows the sheet until the person
+    changes it. The names are those below mail.server.<key>., mail.identity.<key>. and mail.smtpserver.<key>.
     """
     key, address = account["key"], account["address"]
     incoming, outgoing = account["incoming"], account["outgoing"]
@@ -60,8 +60,6 @@ def account_prefs(account: Account) -> dict[str, Any]:
     identity: Prefs = {"useremail": address, "smtpServer": f"smtp_{PREFIX}{key}"}
     seeded_server: Prefs = {
         "name": address,
-        # Derived from the account alone: who comes back finds the mail again. The default depends on the order of creation.
-        "directory-rel": f"[ProfD]{'Mail' if pop else 'ImapMail'}/{PREFIX}{key}",
         "login_at_startup": True,
         "check_new_mail": True,
         "check_time": 10,
@@ -69,6 +67,10 @@ def account_prefs(account: Account) -> dict[str, Any]:
     if pop:
         server |= {"leave_on_server": True, "delete_by_age_from_server": False}
         seeded_server["download_on_biff"] = True
+    else:
+        # Thunderbird's own choice depends on the order in which accounts were made. For POP it accepts no directory
+        # that is not there yet, and the script can make none.
+        seeded_server["directory-rel"] = f"[ProfD]ImapMail/{PREFIX}{key}"
     seeded_identity: Prefs = {"fullName": account["full_name"]}
     if account["organization"]:
         seeded_identity["organization"] = account["organization"]
@@ -82,17 +84,21 @@ def account_prefs(account: Account) -> dict[str, Any]:
 def people_json(people: Iterable[Person]) -> str:
     """The JSON block of the AutoConfig file: [{login, accounts}], one person a line.
 
-    Pure ASCII, so that it is the same text in UTF-8 and in Latin-1, between which AutoConfig guesses, and so that no character
-    that ends a line in JavaScript stands in it bare. A list, because logins as keys of an object could be names like __proto__.
+    Pure ASCII, so that it is the same text in UTF-8 and in Latin-1, between which AutoConfig guesses, and so that no
+    character that ends a line in JavaScript stands in it bare. A list, because as keys of an object logins could be
+    names like __proto__.
     """
-    rows = [{"login": person["login"], "accounts": [account_prefs(account) for account in person["accounts"]]} for person in people]
+    rows = [
+        {"login": person["login"], "accounts": [account_prefs(account) for account in person["accounts"]]}
+        for person in people
+    ]
     return "[" + ",".join("\n" + json.dumps(row, ensure_ascii=True) for row in rows) + "\n]"
 
 
 def client_config(accounts: Iterable[Account], domain: str) -> str:
     """The clientConfig element for a mail domain, from its accounts; IMAP first, then what most of them use.
 
-    Format: https://www.ietf.org/archive/id/draft-ietf-mailmaint-autoconfig-00.html, version 1.1 as Thunderbird reads it.
+    Format: draft-ietf-mailmaint-autoconfig, version 1.1, as Thunderbird's readFromXML.sys.mjs takes it.
     """
     incoming: Counter[tuple[str, str, int, str]] = Counter()
     outgoing: Counter[tuple[str, str, int, str]] = Counter()
