@@ -16,6 +16,7 @@ from ..plugin_utils.programs import PLATFORMS
 # A machine's own variables that override the office's policy.
 _SETTINGS = {
     "mail_provider": "provider",
+    "mail_providers": "own_providers",
     "mail_smtp_port": "smtp_port",
     "mail_domains": "domains",
     "mail_programs": "programs",
@@ -34,7 +35,7 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         _, arguments = self.validate_argument_spec({"policy": {"type": "dict", "required": True}})
         office, sheet = _office(variables)
-        machines = {name: host for name, host in _machines(variables, arguments["policy"])}
+        machines = dict(_machines(variables, arguments["policy"]))
         problems = sheet["problems"] + [str(problem) for problem in check_office(sheet["rows"], machines, Policy.of(arguments["policy"]))]
         if problems:
             count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -46,10 +47,8 @@ def _office(variables: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """Name and sheet of the one office that is loaded; an office whose people are in YAML alone has an empty sheet."""
     sheets = variables.get("mail_staff_sheets", [])
     sources = [Path(source) for source in variables.get("ansible_inventory_sources") or []]
-    folders = {
-        path if path.is_dir() else path.parent for path in [*(Path(sheet["path"]).parent for sheet in sheets), *sources] if path.exists()
-    }
-    offices = sorted({folder.resolve() for folder in folders if _is_office(folder)})
+    paths = [*(Path(sheet["path"]) for sheet in sheets), *sources]
+    offices = sorted({folder for path in paths if _is_office(folder := (path if path.is_dir() else path.parent).resolve())})
     if len(offices) > 1:
         names = ", ".join(str(folder) for folder in offices)
         raise AnsibleActionFail(f"more than one office is loaded: {names}. Run them one after the other, each with its own -i.")
@@ -58,7 +57,7 @@ def _office(variables: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     unread = next((folder / "staff.csv" for folder in offices if (folder / "staff.csv").exists()), None)
     if unread:
         raise AnsibleActionFail(
-            f"{unread} was not read as a staff sheet: msp.charter_mail.staff must be in enable_plugins of [inventory] in ansible.cfg, before ini"
+            f"{unread} was not read as a staff sheet: in ansible.cfg, [inventory] enable_plugins must begin with msp.charter_mail.staff"
         )
     if not any("mail_accounts" in variables["hostvars"][name] for name in variables["groups"]["all"]):
         where = offices[0] / "staff.csv" if offices else "inventories/<office>/staff.csv"
@@ -75,9 +74,6 @@ def _machines(variables: Mapping[str, Any], policy: Mapping[str, Any]) -> Iterat
     for name in groups["all"]:
         own = hostvars[name]
         settings = {**policy, **{field: own[key] for key, field in _SETTINGS.items() if key in own}}
-        if "mail_providers" in own:
-            shipped = [entry for entry in policy["providers"] if entry not in policy.get("own_providers", [])]
-            settings["providers"] = [*shipped, *own["mail_providers"]]
         settings["platform"] = next((platform for platform in PLATFORMS if name in groups.get(platform, [])), "")
         rows = [{**row, "source": f"{name}: mail_accounts[{number}]"} for number, row in enumerate(own.get("mail_accounts", []))]
         yield name, Machine(Policy.of(settings), rows)

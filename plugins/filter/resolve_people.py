@@ -22,8 +22,8 @@ options:
     required: true
   policy:
     description: >-
-      The office's decisions: V(providers), V(provider), V(platform), V(smtp_port), V(domains), V(programs), V(organization),
-      V(password_command).
+      The office's decisions: providers (shipped facts), own_providers, provider, platform, smtp_port, domains, programs, organization,
+      password_command.
     type: dict
     required: true
 """
@@ -35,9 +35,8 @@ mail_people: "{{ mail_staff | msp.charter_mail.resolve_people(__mail_policy) }}"
 RETURN = r"""
 _value:
   description: >-
-    One entry per login, sorted: V(login), V(full_name), V(accounts). An account has V(id), V(key), V(address), V(local_part), V(domain), V(full_name),
-    V(organization), V(login), V(provider), V(incoming) and V(outgoing) (protocol, host, port, security, username), V(password_command), V(programs),
-    V(phones), V(primary).
+    One entry per login, sorted: login, full_name, accounts. An account has id, key, address, local_part, domain, full_name, organization,
+    login, provider, incoming and outgoing (protocol, host, port, security, username), password_command, programs, phones, primary.
   type: list
   elements: dict
 """

@@ -12,10 +12,11 @@ description:
   - Reads C(staff.csv) beside C(hosts.yml) and gives every machine the rows of its people as C(mail_staff).
   - Adds no machine. Adds the group C(staff) with one group per person that holds the person's machines, so that
     C(ansible-inventory --graph) shows who has what and C(--limit person_jane_example_org) names a person's machines.
-  - Takes UTF-8 (with or without a byte order mark) or UTF-16 text; comma, semicolon or tab; quoted cells; CRLF; blank lines; lines that
-    start with C(#).
-  - A sheet with problems is never half a sheet. They are kept in C(mail_staff_sheets), and M(msp.charter_mail.mail_check) stops the run on them.
-  - Files of a folder are read in the order of their names, so C(hosts.yml) comes first. Machines from another source must sort before C(staff.csv).
+  - Takes UTF-8 (with or without a byte order mark) or UTF-16 text; comma, semicolon or tab; quoted cells; CRLF; blank lines; lines
+    that start with C(#).
+  - A sheet with problems is never half a sheet. They are kept in C(mail_staff_sheets), and M(msp.charter_mail.mail_check) stops the run.
+  - Files of a folder are read in the order of their names, so C(hosts.yml) comes first. Machines from another source must sort before
+    C(staff.csv).
   - Cells are data. They are never templated, whatever they hold.
 options: {}
 """

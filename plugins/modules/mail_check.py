@@ -37,7 +37,8 @@ people:
   type: int
   returned: success
 machines:
-  description: Of every machine with people, its platform (empty when it is in none of the groups linux, windows, macos) and their addresses.
+  description: >-
+    Of every machine with people, its platform (empty when it is in none of the groups linux, windows, macos) and their addresses.
   type: dict
   returned: success
 """

@@ -126,7 +126,8 @@ class Policy:
         number = int(port) if str(port).isdecimal() else None if port is None else -1
         lists: dict[str, Any] = {name: _list(given.pop(name, ())) for name in ("domains", "programs")}
         lists |= {name: list(given.pop(name, ())) for name in ("providers", "own_providers")}
-        return cls(smtp_port=number, **lists, **{name: str(value).strip() for name, value in given.items()})
+        texts: dict[str, Any] = {name: str(value).strip() for name, value in given.items()}
+        return cls(smtp_port=number, **lists, **texts)
 
     @property
     def entry(self) -> Mapping[str, Any]:
