@@ -7,11 +7,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 from ..plugin_utils.model import Machine, Policy, check_office
 from ..plugin_utils.programs import PLATFORMS
+
+display = Display()
 
 # A machine's own variables that override the office's policy.
 _SETTINGS = {
@@ -39,7 +43,9 @@ class ActionModule(ActionBase):
         problems = sheet["problems"] + [str(problem) for problem in check_office(sheet["rows"], machines, Policy.of(arguments["policy"]))]
         if problems:
             count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
-            raise AnsibleActionFail(f"{count}; no machine was contacted, nothing was changed\n" + "\n".join(problems))
+            # Displayed here, line by line and whatever the output format, and not a second time in the result.
+            display.display("\n".join([f"{count} with this office:", *problems]), color=C.COLOR_ERROR)
+            raise AnsibleActionFail(f"{count} with this office, listed above; no machine was contacted, nothing was changed")
         return {"changed": False, "office": office, **_survey(sheet["rows"], machines)}
 
 
