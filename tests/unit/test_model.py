@@ -188,7 +188,8 @@ def test_rows_are_held_against_each_other() -> None:
         "staff.csv:3 (JANE@example.org): column address: is there already, in staff.csv:2; one row per mailbox",
         'staff.csv:4 (john@example.org): column login: "jane" on desk-01 is also the login of Jane Doe (staff.csv:2);'
         " a second mailbox of one person carries the same full_name",
-        'staff.csv:5 (zoe@example.com): column address: "example.com" is not a domain of this office (example.org); did you mean example.org?',
+        'staff.csv:5 (zoe@example.com): column address: "example.com" is not a domain of this office (example.org);'
+        " did you mean example.org?",
         'staff.csv:5 (zoe@example.com): column machines: "desk-2" is not in hosts.yml; did you mean desk-02?',
     ]
 
