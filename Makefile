@@ -55,6 +55,10 @@ lint: .venv/dev ## ansible-lint, yamllint, ruff, mypy, shellcheck
 check: .venv/dev ## unit, golden, contract and integration tests
 	$(RUN) pytest
 
+.PHONY: golden
+golden: .venv/dev ## write the golden files anew; read the difference before you commit it
+	$(RUN) GOLDEN_UPDATE=1 pytest -q tests/golden
+
 .PHONY: fleet
 fleet: .venv/dev ## the container scenarios: real servers, real mail programs, over SSH
 
