@@ -6,15 +6,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
-
 from ansible_collections.msp.charter_mail.plugins.module_utils.payload import pack
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.file_table import HEADER, Entry, TableError, evidence, expand
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.file_table import (
+    HEADER,
+    Entry,
+    TableError,
+    evidence,
+    expand,
+)
 
 _OPTIONS = frozenset(
     ("name", "people", "root", "platform", "take_over", "backups", "secrets", "files", "evidence"),
@@ -23,9 +29,9 @@ _PLATFORMS = ("linux", "macos", "windows")
 
 
 def plain(value: Any) -> Any:
-    """Strip what ansible attaches to values (tags, laziness), so that only JSON types go on. Plain text is never rendered."""
+    """Strip what ansible attaches to values (tags, laziness): only JSON types go on, and no text is rendered again."""
     if isinstance(value, str):
-        return str.__str__(value)[:] if type(value) is str else "".join(value)
+        return "".join(value)  # a new, bare string
     if isinstance(value, Mapping):
         return {plain(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -40,9 +46,9 @@ def plain(value: Any) -> Any:
 class Renderer:
     """Render templates of one task. Each source is parsed once, not once for every person.
 
-    A template is pulled in by a one-line ``include``: Jinja then keeps the parsed source, while the variables (and variables that are made
-    of them) are those of the file at hand. A source that an include would read differently from the ``template`` module (one
-    with a ``#jinja2:`` line, or in a vault) is handed over as text instead.
+    A template is pulled in by a one-line ``include``: Jinja then keeps the parsed source, while the variables (and
+    variables that are made of them) are those of the file at hand. A source that an include would read differently
+    from the ``template`` module (one with a ``#jinja2:`` line, or in a vault) is handed over as text instead.
     """
 
     def __init__(self, action: ActionModule, task_vars: Mapping[str, Any]) -> None:
@@ -56,7 +62,8 @@ class Renderer:
             self._sources[template] = self._prepare(template)
         templar, text, newlines = self._sources[template]
         templar.available_variables = {**self._vars, **variables}
-        result = templar.template(text, escape_backslashes=False, overrides={"trim_blocks": True, "lstrip_blocks": False})
+        overrides = {"trim_blocks": True, "lstrip_blocks": False}
+        result = templar.template(text, escape_backslashes=False, overrides=overrides)
         result = "" if result is None else plain(result) if isinstance(result, str) else str(result)
         # Jinja drops a newline at the end of a source; `template` puts it back by this rule.
         return result + "\n" * (newlines - (len(result) - len(result.rstrip("\n"))))
@@ -65,8 +72,8 @@ class Renderer:
         action = self._action
         path = action._find_needle("templates", template)
         text = action._loader.get_text_file_contents(path)
-        roots = [*self._vars.get("ansible_search_path", []), action._loader.get_basedir(), os.path.dirname(path)]
-        search = [place for root in roots for place in (os.path.join(root, "templates"), root)]
+        roots = [*self._vars.get("ansible_search_path", []), action._loader.get_basedir(), str(Path(path).parent)]
+        search = [place for root in roots for place in (f"{root}/templates", root)]
         self._vars.update(template_path=template, template_fullpath=path)
         templar = action._templar.copy_with_new_env(searchpath=search, available_variables=self._vars)
         if not self._can_include(template, path, text, search):
@@ -77,14 +84,13 @@ class Renderer:
     def _can_include(template: str, path: str, text: str, search: list[str]) -> bool:
         if text.startswith("#jinja2:") or "\\" in template or "'" in template or ".." in template.split("/"):
             return False
-        found = next((full for root in search if os.path.isfile(full := os.path.join(root, template))), None)
-        if found is None or not os.path.samefile(found, path):
+        found = next((full for root in search if (full := Path(root, template)).is_file()), None)
+        if found is None or not found.samefile(path):
             return False
-        with open(path, "rb") as stream:
-            return stream.read() == text.encode("utf-8")  # else it was in a vault
+        return found.read_bytes() == text.encode("utf-8")  # else it was in a vault
 
 
-class ActionModule(ActionBase):
+class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no types
     """See the documentation in the module file of the same name."""
 
     TRANSFERS_FILES = False
@@ -142,7 +148,7 @@ class ActionModule(ActionBase):
         if args.get("files") is None:
             problems.append("files is missing")
         root = args.get("root") or ""
-        if not isinstance(root, str) or (root and not os.path.isabs(root)):
+        if not isinstance(root, str) or (root and not root.startswith("/")):
             problems.append(f"root {root!r} must be an absolute path")
             root = ""
         platform = args.get("platform") or "linux"

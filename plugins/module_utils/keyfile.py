@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Enforce some keys in a settings file that a program also writes, and keep every other line as it is.
 
-The format is the common ground of INI files: ``[section]`` heads, ``key = value`` lines, comments that begin with ``#`` or
-``;``, blank lines. Lines before the first head belong to the section ``""``, so a file without any head works too.
-An indented line without ``=`` continues the value above it.
+The format is the common ground of INI files: ``[section]`` heads, ``key = value`` lines, comments that begin with
+``#`` or ``;``, blank lines. Lines before the first head belong to the section ``""``, so a file without any head
+works too. An indented line without ``=`` continues the value above it.
 
 Only text comes in and goes out; nothing here touches a disk. Runs on targets: Python 3.8, standard library only.
 """
@@ -39,8 +39,8 @@ class _Line(NamedTuple):
 class Merged(NamedTuple):
     """What :func:`merge` returns.
 
-    ``text`` is the new file, ``sections`` names the sections that this call had to add, ``empty`` is true when nothing but
-    blank lines is left.
+    ``text`` is the new file, ``sections`` names the sections that this call had to add, ``empty`` is true when
+    nothing but blank lines is left.
     """
 
     text: str
@@ -119,22 +119,30 @@ def present(text: str, wanted: Dict[str, List[str]]) -> Dict[str, Dict[str, List
 
 
 def merge(
-    text: str, ours: Keys, before: Optional[Dict[str, List[str]]] = None, our_sections: Optional[List[str]] = None
+    text: str,
+    ours: Keys,
+    before: Optional[Dict[str, List[str]]] = None,
+    our_sections: Optional[List[str]] = None,
+    equals: str = "=",
 ) -> Merged:
     """Put our keys into ``text`` and take out those we put there before and no longer want.
 
-    A key that already has our value keeps its line to the byte. A key that is there twice gets our value in both places,
-    because programs differ in which one counts. New keys go to the end of their section, new sections to the end of
-    the file after one blank line. Sections named in ``our_sections`` go, with that blank line, once they are empty.
+    A key that already has our value keeps its line to the byte. A key that is there twice gets our value in both
+    places, because programs differ in which one counts. New keys go to the end of their section, new sections to the
+    end of the file after one blank line. Sections named in ``our_sections`` go, with that blank line, once they are
+    empty.
 
     Raises NotUnderstood when ``text`` does not parse; nothing is guessed then.
     """
     bom = "\ufeff" if text.startswith("\ufeff") else ""
     lines = _parse(text[len(bom) :])
     newline = next((line.end for line in lines if line.end), "\n")
+    pair = next((line for line in lines if line.kind == "pair"), None)
+    if pair is not None:  # as the file writes it, with or without spaces
+        equals = pair.lead.strip()[len(pair.key) :] + " " * pair.lead.endswith(" ")
     lines = _enforce(lines, ours, before or {})
     lines = _drop_empty(lines, ours, our_sections or [])
-    lines, added = _add(lines, ours, newline)
+    lines, added = _add(lines, ours, equals, newline)
     return Merged(
         bom + "".join(line.text + line.end for line in lines), added, not any(line.text.strip() for line in lines)
     )
@@ -148,17 +156,15 @@ def _enforce(lines: List[_Line], ours: Keys, before: Dict[str, List[str]]) -> Li
             if not drop_more:
                 kept.append(line)
             continue
-        drop_more = False
-        if line.kind == "pair":
-            value = ours.get(line.section, {}).get(line.key)
-            continued = index + 1 < len(lines) and lines[index + 1].kind == "more"
-            if value is None and line.key in before.get(line.section, []):
-                drop_more = True
-                continue
-            if value is not None and (value != line.value or continued):
-                drop_more = True
-                line = line._replace(text=line.lead + value, value=value)
-        kept.append(line)
+        value = ours.get(line.section, {}).get(line.key)
+        continued = index + 1 < len(lines) and lines[index + 1].kind == "more"
+        gone = line.kind == "pair" and value is None and line.key in before.get(line.section, [])
+        wrong = line.kind == "pair" and value is not None and (value != line.value or continued)
+        drop_more = gone or wrong
+        if wrong:
+            kept.append(line._replace(text=line.lead + str(value), value=str(value)))
+        elif not gone:
+            kept.append(line)
     return kept
 
 
@@ -176,30 +182,28 @@ def _drop_empty(lines: List[_Line], ours: Keys, our_sections: List[str]) -> List
     return kept
 
 
-def _add(lines: List[_Line], ours: Keys, newline: str) -> Tuple[List[_Line], List[str]]:
+def _add(lines: List[_Line], ours: Keys, equals: str, newline: str) -> Tuple[List[_Line], List[str]]:
     added: List[str] = []
     for section, keys in ours.items():
         there = {line.key for line in lines if line.kind == "pair" and line.section == section}
-        new = [_pair(section, key, value, newline) for key, value in keys.items() if key not in there]
+        new = [_pair(section, key, value, equals, newline) for key, value in keys.items() if key not in there]
         if not new:
             continue
         place = _end_of_section(lines, section)
         if place is None:
             added.append(section)
             place = len(lines)
+            new.insert(0, _Line("head", "[%s]" % section, newline, section, "", "", ""))
             if lines:
-                new.insert(0, _Line("head", "[%s]" % section, newline, section, "", "", ""))
                 new.insert(0, _Line("other", "", newline, section, "", "", ""))
-            else:
-                new.insert(0, _Line("head", "[%s]" % section, newline, section, "", "", ""))
         if place and not lines[place - 1].end:
             lines[place - 1] = lines[place - 1]._replace(end=newline)
         lines = lines[:place] + new + lines[place:]
     return lines, added
 
 
-def _pair(section: str, key: str, value: str, newline: str) -> _Line:
-    return _Line("pair", "%s=%s" % (key, value), newline, section, key, key + "=", value)
+def _pair(section: str, key: str, value: str, equals: str, newline: str) -> _Line:
+    return _Line("pair", key + equals + value, newline, section, key, key + equals, value)
 
 
 def _end_of_section(lines: List[_Line], section: str) -> Optional[int]:

@@ -1,18 +1,19 @@
 # Copyright: charter-mail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Bring the files of one set to what is wanted on this machine: order the units, run each with the right rights, remember.
+"""Bring the files of one set to what is wanted on this machine, each with the right rights, and remember it.
 
 Runs on targets: Python 3.8, standard library only.
 """
+# ruff: noqa: PTH103, PTH111, PTH112
 
 from __future__ import annotations
 
 import itertools
 import os
-from typing import AbstractSet, Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import AbstractSet, Any, Dict, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.msp.charter_mail.plugins.module_utils import payload as parcel
 from ansible_collections.msp.charter_mail.plugins.module_utils import paths, persons, store, units
+from ansible_collections.msp.charter_mail.plugins.module_utils import payload as parcel
 
 
 class Options(NamedTuple):
@@ -115,11 +116,22 @@ class Machine:
                 return "%s belongs to the set %s" % (item["dest"], other)
         return ""
 
-    def _job(self, anchor: paths.Anchor, home: str, owner: Optional[Tuple[int, int]], busy: AbstractSet[str]) -> units.Job:
+    def _job(
+        self, anchor: paths.Anchor, home: str, owner: Optional[Tuple[int, int]], busy: AbstractSet[str]
+    ) -> units.Job:
         options = self.options
         records = {record["dest"]: record for record in self.store.sets.get(options.name, [])}
         return units.Job(
-            anchor, home, owner, options.check, options.diff, options.take_over, self.hidden, busy, records, self._backup
+            anchor,
+            home,
+            owner,
+            options.check,
+            options.diff,
+            options.take_over,
+            self.hidden,
+            busy,
+            records,
+            self._backup,
         )
 
     def _backup(self, dest: str, content: bytes) -> None:
@@ -157,9 +169,10 @@ class Machine:
         if os.geteuid():
             return work(self._backup)
         try:
-            return persons.as_person(person, work, self._backup)  # type: ignore[no-any-return]
+            results: List[Dict[str, Any]] = persons.as_person(person, work, self._backup)
         except persons.NotDone as error:
             return [units.lost(unit, job, str(error)) for unit in block]
+        return results
 
     def _prefixed_home(self, home: str) -> paths.Anchor:
         """The home below the prefix; made when missing, as a real machine would have it."""
@@ -175,24 +188,34 @@ class Machine:
         answers: List[Dict[str, Any]] = []
         for login, group in itertools.groupby(checks, key=lambda check: check["login"]):
             mine = list(group)
-            for check, verified in zip(mine, self._proven(login, mine)):
-                answers.append({"address": check["address"], "program": check["program"], "verified": bool(verified)})
+            verified = self._proven(login, mine)
+            for index, check in enumerate(mine):
+                answers.append({"address": check["address"], "program": check["program"], "verified": verified[index]})
         return answers
 
     def _proven(self, login: str, checks: List[Dict[str, Any]]) -> List[bool]:
         nothing = [False] * len(checks)
         if self.options.root:
-            return persons.proven(self.options.root.rstrip("/") + parcel.home_below(self.options.platform, login), checks)
+            below: List[bool] = persons.proven(
+                self.options.root.rstrip("/") + parcel.home_below(self.options.platform, login), checks
+            )
+            return below
         person = persons.find(login)
         if person is None or persons.home_problem(person) is not None:
             return nothing
         if os.geteuid() == person.uid:
-            return persons.proven(person.home, checks)
+            own: List[bool] = persons.proven(person.home, checks)
+            return own
         if os.geteuid():
             return nothing
         home = person.home
-        look: Callable[[persons.Backup], List[bool]] = lambda _backup: persons.proven(home, checks)  # noqa: E731
+
+        def look(_backup: persons.Backup) -> List[bool]:
+            seen: List[bool] = persons.proven(home, checks)
+            return seen
+
         try:
-            return persons.as_person(person, look, self._backup)  # type: ignore[no-any-return]
+            found: List[bool] = persons.as_person(person, look, self._backup)
         except persons.NotDone:
             return nothing
+        return found

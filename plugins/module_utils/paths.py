@@ -2,14 +2,16 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Reach a file below a directory without being led out of it, and replace it in one step.
 
-Every path is walked one component at a time with directory handles and O_NOFOLLOW. Links are read and followed here, by the rules of
-the :class:`Anchor`, so that nobody can swap a directory for a link between a check and the write.
+Every path is walked one component at a time with directory handles and O_NOFOLLOW. Links are read and followed here,
+by the rules of the :class:`Anchor`, so that nobody can swap a directory for a link between a check and the write.
 
 Runs on targets: Python 3.8, standard library only.
 """
+# ruff: noqa: PTH118
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
@@ -32,8 +34,8 @@ class Anchor(NamedTuple):
     """The directory a path may not leave.
 
     kind ``home``: somebody's home; a link may point anywhere inside, nowhere else.
-    kind ``machine``: the file system (or the directory that stands for it); every directory on the way must be ours alone,
-    because in a directory that others can write to, they could put a link in our way.
+    kind ``machine``: the file system (or the directory that stands for it); every directory on the way must be ours
+    alone, because in a directory that others can write to, they could put a link in our way.
     """
 
     path: str
@@ -74,7 +76,7 @@ class Anchor(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A file's directory (open handle, None: does not exist) and name, with links resolved. Close with :func:`close`."""
+    """A file's directory (an open handle; None: there is none) and name, links resolved. Ends with :func:`close`."""
 
     handle: Optional[int]
     name: str
@@ -113,70 +115,100 @@ def locate(anchor: Anchor, relative: str, dir_mode: Optional[int] = None) -> Pla
     handle = anchor.open()
     if handle is None:
         return Place(None, "", [], relative)
-    handles: List[int] = [handle]
-    trail: List[str] = []
-    made: List[str] = []
-    queue = _split(relative)
-    links = 0
+    walk = _Walk(anchor, relative, dir_mode, handle)
     try:
-        while queue:
-            part = queue.pop(0)
-            shown = os.path.join(anchor.path, *trail, part)
-            if part == "..":
-                if len(handles) > 1:
-                    os.close(handles.pop())
-                    trail.pop()
-                elif anchor.kind == "home":
-                    raise Refused("%s leads out of %s" % (relative, anchor.path))
-                continue
-            try:
-                info = os.stat(part, dir_fd=handles[-1], follow_symlinks=False)
-            except FileNotFoundError:
-                if not queue:
-                    return Place(handles.pop(), part, made, "/".join(trail + [part]))
-                if dir_mode is None:
-                    return Place(None, "", made, relative)
-                os.mkdir(part, dir_mode, dir_fd=handles[-1])
-                made.append("/".join(trail + [part]))
-                handles.append(os.open(part, _DIR_FLAGS, dir_fd=handles[-1]))
-                os.fchmod(handles[-1], dir_mode)  # whatever the umask is
-                trail.append(part)
-                continue
-            if stat.S_ISLNK(info.st_mode):
-                links += 1
-                if links > MAX_LINKS:
-                    raise Refused("%s is a link that leads in circles" % shown)
-                if anchor.kind == "machine" and info.st_uid not in (0, os.geteuid()):
-                    raise Refused("%s is a link made by uid %d" % (shown, info.st_uid))
-                target = os.readlink(part, dir_fd=handles[-1])
-                if target.startswith("/"):
-                    inside = anchor.inside(target)
-                    if inside is None:
-                        raise Refused("%s is a link that leads out of %s" % (shown, anchor.path))
-                    while len(handles) > 1:
-                        os.close(handles.pop())
-                    trail = []
-                    queue = inside + queue
-                else:
-                    queue = _split(target) + queue
-                if not queue:
-                    raise Refused("%s is a link to a directory" % shown)
-                continue
-            if not queue:
-                return Place(handles.pop(), part, made, "/".join(trail + [part]))
-            if not stat.S_ISDIR(info.st_mode):
-                raise Refused("%s is not a directory" % shown)
-            handles.append(os.open(part, _DIR_FLAGS, dir_fd=handles[-1]))
-            trail.append(part)
-            anchor.check(handles[-1], shown)
+        while walk.queue:
+            place = walk.step()
+            if place is not None:
+                return place
         raise Refused("%s is a directory" % os.path.join(anchor.path, relative))
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EEXIST):
             raise Refused("%s changed while it was looked at" % os.path.join(anchor.path, relative)) from None
         raise
     finally:
-        for left in handles:
+        for left in walk.handles:
             os.close(left)
+
+
+class _Walk:
+    """Where we are on the way to a file: one open handle for each directory entered."""
+
+    def __init__(self, anchor: Anchor, relative: str, dir_mode: Optional[int], handle: int):
+        self.anchor = anchor
+        self.relative = relative
+        self.dir_mode = dir_mode
+        self.handles = [handle]
+        self.trail: List[str] = []
+        self.made: List[str] = []
+        self.links = 0
+        self.queue = _split(relative)
+
+    def step(self) -> Optional[Place]:
+        """Take one component; the Place when it was the last one, or when the way ends."""
+        part = self.queue.pop(0)
+        if part == "..":
+            self._up()
+            return None
+        try:
+            info = os.stat(part, dir_fd=self.handles[-1], follow_symlinks=False)
+        except FileNotFoundError:
+            return self._missing(part)
+        if stat.S_ISLNK(info.st_mode):
+            self._link(part, info)
+            return None
+        if not self.queue:
+            return self._arrived(part)
+        if not stat.S_ISDIR(info.st_mode):
+            raise Refused("%s is not a directory" % self._shown(part))
+        self._enter(part)
+        return None
+
+    def _shown(self, part: str) -> str:
+        return os.path.join(self.anchor.path, *self.trail, part)
+
+    def _arrived(self, part: str) -> Place:
+        return Place(self.handles.pop(), part, self.made, "/".join(self.trail + [part]))
+
+    def _enter(self, part: str) -> None:
+        self.handles.append(os.open(part, _DIR_FLAGS, dir_fd=self.handles[-1]))
+        self.trail.append(part)
+        self.anchor.check(self.handles[-1], os.path.join(self.anchor.path, *self.trail))
+
+    def _up(self) -> None:
+        if len(self.handles) > 1:
+            os.close(self.handles.pop())
+            self.trail.pop()
+        elif self.anchor.kind == "home":
+            raise Refused("%s leads out of %s" % (self.relative, self.anchor.path))
+
+    def _missing(self, part: str) -> Optional[Place]:
+        if not self.queue:
+            return self._arrived(part)
+        if self.dir_mode is None:
+            return Place(None, "", self.made, self.relative)
+        os.mkdir(part, self.dir_mode, dir_fd=self.handles[-1])
+        self._enter(part)
+        self.made.append("/".join(self.trail))
+        os.fchmod(self.handles[-1], self.dir_mode)  # whatever the umask is
+        return None
+
+    def _link(self, part: str, info: os.stat_result) -> None:
+        self.links += 1
+        if self.links > MAX_LINKS:
+            raise Refused("%s is a link that leads in circles" % self._shown(part))
+        if self.anchor.kind == "machine" and info.st_uid not in (0, os.geteuid()):
+            raise Refused("%s is a link made by uid %d" % (self._shown(part), info.st_uid))
+        target = os.readlink(part, dir_fd=self.handles[-1])
+        way: Optional[List[str]] = _split(target)
+        if target.startswith("/"):
+            way = self.anchor.inside(target)
+            if way is None:
+                raise Refused("%s is a link that leads out of %s" % (self._shown(part), self.anchor.path))
+            while len(self.handles) > 1:
+                os.close(self.handles.pop())
+            self.trail = []
+        self.queue = (way or []) + self.queue
 
 
 def close(place: Place) -> None:
@@ -283,10 +315,8 @@ def put(place: Place, temporary: str) -> None:
 
 def discard(place: Place, name: str) -> None:
     """Remove a file if it is there."""
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(name, dir_fd=place.handle)
-    except FileNotFoundError:
-        pass
 
 
 def remove_directories(anchor: Anchor, made: List[str]) -> None:

@@ -2,11 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Act as a person of the machine, and look at what that person runs and has.
 
-Root never opens a path below a home: a child process gives up root for good, works with the person's own rights, and hands
-plain data back through a pipe. What a link or a pipe planted in the home can reach is then what that person can reach anyway.
+Root never opens a path below a home: a child process gives up root for good, works with the person's own rights, and
+hands plain data back through a pipe. What a link or a pipe planted in the home can reach is then what that person
+can reach anyway.
 
 Runs on targets: Python 3.8, standard library only.
 """
+# ruff: noqa: PTH116, PTH118, PTH119, PTH123, PTH207, PTH208
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ import base64
 import glob
 import json
 import os
+import pwd
 import re
 import select
 import signal
@@ -48,8 +51,6 @@ class NotDone(Exception):
 
 def find(login: str) -> Optional[Person]:
     """Look the login up; None when the machine does not know it."""
-    import pwd  # not on Windows, where only the layout of a prefix is needed
-
     try:
         entry = pwd.getpwnam(login)
     except KeyError:
@@ -181,9 +182,9 @@ def running(uid: int) -> Set[str]:
         try:
             if os.stat("/proc/" + entry).st_uid != uid:
                 continue
-            with open("/proc/%s/comm" % entry, encoding="utf-8", errors="replace") as stream:  # noqa: PTH123
+            with open("/proc/%s/comm" % entry, encoding="utf-8", errors="replace") as stream:
                 name = stream.read().strip()
-            with open("/proc/%s/stat" % entry, encoding="utf-8", errors="replace") as stream:  # noqa: PTH123
+            with open("/proc/%s/stat" % entry, encoding="utf-8", errors="replace") as stream:
                 if stream.read().rpartition(")")[2].split()[0] != "Z":
                     found.add(name[:15])
         except (OSError, IndexError):

@@ -6,22 +6,25 @@ The state holds hashes, never content: a later run can tell what we changed from
 
     {"version": 1, "sets": {"terminal": [{"dest": "~jane/.msmtprc", "login": "jane", "program": "msmtp", ...}]}}
 
-A set is a list in the order of writing, so that removal can go backwards. Nothing in it is dated: the file changes when, and only
-when, what we know changes.
+A set is a list in the order of writing, so that removal can go backwards. Nothing in it is dated: the file changes
+when, and only when, what we know changes.
 
 Runs on targets: Python 3.8, standard library only.
 """
+# ruff: noqa: PTH118, PTH120
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import hashlib
 import hmac
+import html
 import json
 import os
 import secrets
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Set
 from urllib.parse import quote
 
 from ansible_collections.msp.charter_mail.plugins.module_utils import paths
@@ -64,7 +67,8 @@ def directory(platform: str, own_home: Optional[str] = None) -> str:
 class Store:
     """State and backups below ``anchor``/``relative``. Read on creation; nothing is written before :meth:`prepare`.
 
-    Raises StoreError when the state is there but cannot be understood: taken for empty, it would orphan every file we wrote.
+    Raises StoreError when the state is there but cannot be understood: taken for empty, it would orphan every file
+    we wrote.
     """
 
     def __init__(self, anchor: paths.Anchor, relative: str):
@@ -128,7 +132,7 @@ class Store:
         self._old = content
 
     def backup(self, dest: str, content: bytes, keep: int) -> None:
-        """Keep ``content`` as the newest of ``keep`` backups of ``dest`` (``.1`` is the newest). The same content is not kept twice."""
+        """Keep ``content`` as the newest of ``keep`` backups of ``dest`` (``.1``), unless it already is the newest."""
         if keep < 1:
             return
         name = quote(dest, safe="~ ")
@@ -214,10 +218,7 @@ def redact(text: str, hidden: List[str]) -> str:
 
 def variants(words: List[str]) -> List[str]:
     """The secrets with the forms they take in settings files, longest first."""
-    import base64
-    import html
-
-    found = set()
+    found: Set[str] = set()
     for word in words:
         if word:
             found.update(
@@ -232,8 +233,3 @@ def variants(words: List[str]) -> List[str]:
                 )
             )
     return sorted(found, key=lambda word: (-len(word), word))
-
-
-def keyed(records: List[Record]) -> Dict[str, Tuple[int, Record]]:
-    """dest -> (place in the order of writing, record)"""
-    return {record["dest"]: (index, record) for index, record in enumerate(records)}

@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Bring the files of one unit (a person's program, or a machine's program) to what is wanted: all of them or none.
 
-A unit is planned first (read, compare, find the word for it), then, unless this is a check, done: stage every file, back up what
-is lost, then rename and remove in order. Whatever goes wrong, what was already renamed is put back.
+A unit is planned first (read, compare, find the word for it), then, unless this is a check, done: stage every file,
+back up what is lost, then rename and remove in order. Whatever goes wrong, what was already renamed is put back.
 
 Everything that goes in and out is plain data, because the work for a person happens in a process of its own.
 Runs on targets: Python 3.8, standard library only.
@@ -121,7 +121,7 @@ def shown(home: str, plan: Plan) -> str:
 
 
 def refuse(unit: Unit, message: str) -> Dict[str, Any]:
-    """The result of a unit whose person is not there: nothing can be written, and what was written is gone with the home."""
+    """The result of a unit whose person is not there: nothing to write to, and what was written went with the home."""
     files = [
         {"dest": item["dest"], "program": item["program"], "people": item["people"], "changed": False, **outcome}
         for items, outcome in (
@@ -134,7 +134,7 @@ def refuse(unit: Unit, message: str) -> Dict[str, Any]:
 
 
 def lost(unit: Unit, job: Job, message: str) -> Dict[str, Any]:
-    """The result of a unit whose process did not report back: nobody knows how far it came, so everything is as remembered."""
+    """The result of a unit whose process did not report back: how far it came is unknown, what is remembered stays."""
     files = [
         {
             "dest": item["dest"],
@@ -173,7 +173,7 @@ def _owner_differs(plan: Plan, job: Job) -> bool:
     if plan.found is None or job.owner is None:
         return False
     uid, gid = job.owner
-    return plan.found.uid != uid or (gid != -1 and plan.found.gid != gid)
+    return plan.found.uid != uid or gid not in (-1, plan.found.gid)
 
 
 def _plan_write(plan: Plan, item: Item, job: Job) -> None:
@@ -224,7 +224,9 @@ def _plan_replace(plan: Plan, record: Record, content: bytes, job: Job) -> None:
         return
     desired_changed = old is None or any(old.get(k) != record.get(k) for k in ("desired", "mode", "strategy", "salt"))
     # What a keys record calls written are our keys alone: that says nothing about the whole file.
-    known_bytes = old is not None and found is not None and store.digest(found.content, old.get("salt")) == old["written"]
+    known_bytes = (
+        old is not None and found is not None and store.digest(found.content, old.get("salt")) == old["written"]
+    )
     actual_changed = (
         old is not None
         and found is not None
@@ -285,7 +287,7 @@ def _plan_keys(plan: Plan, record: Record, wanted: str) -> None:
 
 def _keys_digest(keys: Dict[str, Dict[str, List[str]]], salt: Optional[str]) -> str:
     flat = {s: {k: sorted(set(values)) for k, values in inner.items()} for s, inner in keys.items() if inner}
-    return store.digest(json.dumps(flat, sort_keys=True).encode("utf-8"), salt)
+    return str(store.digest(json.dumps(flat, sort_keys=True).encode("utf-8"), salt))
 
 
 def _plan_removal(plan: Plan, record: Record, job: Job) -> None:
@@ -331,26 +333,12 @@ def _do(plans: List[Plan], job: Job) -> None:
     current: Optional[Plan] = None
     try:
         for current in acting:
-            if current.target is not None:
-                if current.place is None or current.place.handle is None:
-                    current.place = paths.locate(job.anchor, current.relative, current.dir_mode)
-                    current.made = current.place.made
-                if current.place.handle is None:  # never fall back to the working directory
-                    raise paths.Refused("the directory %s is not there" % job.anchor.path)
-                current.temporary = paths.stage(current.place, current.target, current.mode, current.owner)
+            _stage(current, job)
         for current in acting:
             if current.keep_backup and not current.sensitive and current.found is not None:
                 job.backup(current.dest, current.found.content)
         for current in acting:
-            if current.place is None or current.place.handle is None:
-                raise paths.Refused("its directory went away")
-            if not paths.same(current.place, current.found):
-                raise paths.Refused("it was changed while this run was about to write it; run again")
-            if current.target is None:
-                paths.discard(current.place, current.place.name)
-            else:
-                paths.put(current.place, current.temporary)
-            current.renamed = True
+            _replace(current)
     except (OSError, paths.Refused, store.StoreError) as error:
         _undo(acting, job, current, str(error))
         return
@@ -361,6 +349,29 @@ def _do(plans: List[Plan], job: Job) -> None:
     for plan in plans:
         if plan.state == "removed" and plan.old is not None:
             paths.remove_directories(job.anchor, plan.old.get("dirs", []))
+
+
+def _stage(plan: Plan, job: Job) -> None:
+    if plan.target is None:
+        return
+    if plan.place is None or plan.place.handle is None:
+        plan.place = paths.locate(job.anchor, plan.relative, plan.dir_mode)
+        plan.made = plan.place.made
+    if plan.place.handle is None:  # never fall back to the working directory
+        raise paths.Refused("the directory %s is not there" % job.anchor.path)
+    plan.temporary = paths.stage(plan.place, plan.target, plan.mode, plan.owner)
+
+
+def _replace(plan: Plan) -> None:
+    if plan.place is None or plan.place.handle is None:
+        raise paths.Refused("its directory went away")
+    if not paths.same(plan.place, plan.found):
+        raise paths.Refused("it was changed while this run was about to write it; run again")
+    if plan.target is None:
+        paths.discard(plan.place, plan.place.name)
+    else:
+        paths.put(plan.place, plan.temporary)
+    plan.renamed = True
 
 
 def _undo(acting: List[Plan], job: Job, culprit: Optional[Plan], reason: str) -> None:
@@ -410,4 +421,4 @@ def _side(content: Optional[bytes], hidden: List[str]) -> str:
         return "(not text)\n"
     if len(content) > MAX_DIFF:
         return "(too long to show)\n"
-    return store.redact(content.decode("utf-8", "replace"), hidden)
+    return str(store.redact(content.decode("utf-8", "replace"), hidden))

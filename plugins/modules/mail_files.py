@@ -1,7 +1,8 @@
 #!/usr/bin/python
 # Copyright: charter-mail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Target half of mail_files. The options are those of the action plugin, which renders and packs; this half only unpacks."""
+"""Target half of mail_files. The options are those of the action plugin, which renders and packs; this half only
+unpacks."""
 
 from __future__ import annotations
 
@@ -13,25 +14,29 @@ author: charter-mail contributors
 description:
   - Renders a table of templates for every person of a machine on the controller and brings all files to the machine in
     one module run, whatever the number of people and files.
-  - Remembers on the machine what was wanted and what was written (hashes, no content), so that a later run can tell what
-    we changed from what someone else changed, and removes what is no longer declared.
-  - Files below a home are read and written with the rights of the person, never as root. A link that leads out of the home is refused.
-  - The files of one person and one program are written all or not at all; what was already replaced is put back on an error.
+  - Remembers on the machine what was wanted and what was written (hashes, no content), so that a later run can tell
+    what we changed from what someone else changed, and removes what is no longer declared.
+  - Files below a home are read and written with the rights of the person, never as root. A link that leads out of
+    the home is refused.
+  - The files of one person and one program are written all or not at all; what was already replaced is put back on
+    an error.
 options:
   name:
-    description: Name of this set of files, usually the name of the role. Files that an earlier run of the same set wrote and this
-      run does not declare are removed.
+    description: Name of this set of files, usually the name of the role. Files that an earlier run of the same set
+      wrote and this run does not declare are removed.
     type: str
     required: true
   people:
     description:
       - The people of this machine with their resolved accounts.
-      - An empty list is legal and removes everything. Not defined is an error, because it would mean the same by accident.
+      - An empty list is legal and removes everything. Not defined is an error, because it would mean the same by
+        accident.
     type: list
     elements: dict
     required: true
   root:
-    description: A directory that stands for the machine, like C(DESTDIR). Nothing is given to another owner then, and nobody is looked up.
+    description: A directory that stands for the machine, like C(DESTDIR). Nothing is given to another owner then,
+      and nobody is looked up.
     type: str
     default: ""
   platform:
@@ -76,8 +81,8 @@ options:
       template:
         description: >-
           Name of the template. It sees C(person), C(accounts) and C(account) (the first) for scope V(person); C(people)
-          for scope V(machine); C(domain), C(accounts) and C(account) for scope V(domain); besides all variables of the task,
-          C(mail_managed_header) and C(platform). Values are never rendered again.
+          for scope V(machine); C(domain), C(accounts) and C(account) for scope V(domain); besides all variables of
+          the task, C(mail_managed_header) and C(platform). Values are never rendered again.
         type: str
         required: true
       mode:
@@ -85,21 +90,21 @@ options:
         type: str
         default: "0600"
       dir_mode:
-        description: Mode of directories that have to be made. They are removed again, when empty, with the file they were made for.
-          V(0700) below a home and V(0755) elsewhere by default.
+        description: Mode of directories that have to be made. They are removed again, when empty, with the file they
+          were made for. V(0700) below a home and V(0755) elsewhere by default.
         type: str
       strategy:
         description:
           - V(replace) owns the whole file.
-          - V(keys) enforces the keys that the template renders and keeps every other line. Keys and sections that an earlier
-            run wrote and this one does not want go.
+          - V(keys) enforces the keys that the template renders and keeps every other line. Keys and sections that an
+            earlier run wrote and this one does not want go.
           - V(once) writes the file when there is none; afterwards it is the user's.
         type: str
         choices: [replace, keys, once]
         default: replace
       when_empty:
-        description: For scope V(machine), what happens when nobody with the program is left. V(keep) renders a file that was
-          written before once more, with no people.
+        description: For scope V(machine), what happens when nobody with the program is left. V(keep) renders a file
+          that was written before once more, with no people.
         type: str
         choices: [remove, keep]
         default: remove
@@ -131,8 +136,8 @@ options:
         type: str
         required: true
       template:
-        description: Renders, with C(person), C(account) and C(accounts), to one regular expression a line. All must match in one
-          of the files.
+        description: Renders, with C(person), C(account) and C(accounts), to one regular expression a line. All must
+          match in one of the files.
         type: str
         required: true
 attributes:
@@ -143,10 +148,12 @@ attributes:
     description: One entry for each file that changes.
     support: full
 notes:
-  - The state is in C(/var/lib/charter-mail) (macOS C(/Library/Application Support/charter-mail), Windows C(C:/ProgramData/charter-mail)).
-    A run without root rights writes only the own home and keeps its state in C(~/.local/state/charter-mail).
+  - The state is in C(/var/lib/charter-mail) (macOS C(/Library/Application Support/charter-mail), Windows
+    C(C:/ProgramData/charter-mail)). A run without root rights writes only the own home and keeps its state in
+    C(~/.local/state/charter-mail).
   - The task fails, after everything else was done, when a file was refused or failed.
-  - A new file gets the SELinux context its directory hands down; a replaced file keeps its context, ACL and extended attributes.
+  - A new file gets the SELinux context its directory hands down; a replaced file keeps its context, ACL and extended
+    attributes.
 """
 
 EXAMPLES = r"""
@@ -203,8 +210,8 @@ files:
       description:
         - V(created), V(unchanged), V(removed) say what they mean.
         - V(pending), we changed what is wanted; V(drift), someone else changed the file and it was put back;
-          V(conflict), both, and their file is in the backups (or, for strategy V(keys), the file cannot be understood and was not touched);
-          V(missing), it was deleted and written again.
+          V(conflict), both, and their file is in the backups (or, for strategy V(keys), the file cannot be
+          understood and was not touched); V(missing), it was deleted and written again.
         - V(blocked), the program is running; V(foreign), the file was there before and differs; neither was written.
         - V(refused), the path is not safe or the person is not there; V(failed), anything else. Both fail the task.
       type: str
@@ -228,7 +235,6 @@ evidence:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.msp.charter_mail.plugins.module_utils import machine, payload, store
 
 
@@ -268,7 +274,8 @@ def main() -> None:
     wrong = [outcome for outcome in run.files if outcome["state"] in ("refused", "failed")]
     if wrong:
         lines = ["%s (%s): %s" % (bad["dest"], bad["state"], bad.get("message", "")) for bad in wrong]
-        module.fail_json(msg="%d of %d files were not written: %s" % (len(wrong), len(run.files), "; ".join(lines)), **result)
+        count = "%d of %d files were not written" % (len(wrong), len(run.files))
+        module.fail_json(msg="%s: %s" % (count, "; ".join(lines)), **result)
     module.exit_json(**result)
 
 

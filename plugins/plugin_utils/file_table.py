@@ -52,7 +52,8 @@ class Entry:
 
 
 def expand(rows: Any, people: Any, platform: str) -> list[Entry]:
-    """One entry per file, in the order of writing: row after row, but all rows of neighbouring person rows for one person first.
+    """One entry per file, in the order of writing: row after row, but all rows of neighbouring person rows for one
+    person first.
 
     ``people``: list of {login, full_name, accounts}. Raises TableError with all problems of rows and people at once.
     """
@@ -83,7 +84,7 @@ def evidence(rows: Any, people: Any, platform: str) -> list[Entry]:
         where = f"evidence row {number}"
         if not isinstance(row, Mapping):
             raise TableError([f"{where} is not a dictionary"])
-        problems += [f"{where}: {key} is missing" for key in _EVIDENCE if not isinstance(row.get(key), str) or not row[key]]
+        problems += [f"{where}: {key} is missing" for key in _EVIDENCE if not _text(row.get(key))]
         problems += [f"{where}: there is no option {key}" for key in sorted(set(row) - set(_EVIDENCE))]
         if isinstance(row.get("glob"), str):
             problems += [f"{where}: {text}" for text in _relative_problems(row["glob"])]
@@ -103,6 +104,10 @@ def evidence(rows: Any, people: Any, platform: str) -> list[Entry]:
     ]
 
 
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
 def _rows(rows: Any) -> list[dict[str, Any]]:
     if not isinstance(rows, list):
         raise TableError(["files must be a list"])
@@ -115,7 +120,7 @@ def _rows(rows: Any) -> list[dict[str, Any]]:
             continue
         full = {**_DEFAULTS, **{key: value for key, value in row.items() if value is not None}}
         wrong = [f"there is no option {key}" for key in sorted(set(row) - set(_DEFAULTS) - set(_REQUIRED))]
-        wrong += [f"{key} is missing" for key in _REQUIRED if not isinstance(full.get(key), str) or not full[key]]
+        wrong += [f"{key} is missing" for key in _REQUIRED if not _text(full.get(key))]
         wrong += [
             f"{key} is {full[key]!r}, which is none of {', '.join(names)}"
             for key, names in _CHOICES.items()
@@ -160,7 +165,8 @@ def _details(row: dict[str, Any]) -> list[str]:
 
 def _relative_problems(path: str) -> list[str]:
     normal = path.replace("\\", "/")
-    if normal.startswith(("/", "~")) or re.match(r"[A-Za-z]:", normal) or ".." in normal.split("/") or normal.endswith("/"):
+    outside = re.match(r"[/~]|[A-Za-z]:", normal) or ".." in normal.split("/")
+    if outside or normal.endswith("/"):
         return [f"{path} must be a path of a file below the home"]
     return []
 
@@ -188,7 +194,9 @@ def _accounts(person: Mapping[str, Any], program: str) -> list[dict[str, Any]]:
     return [account for account in person["accounts"] if program in account["programs"]]
 
 
-def _data(row: dict[str, Any], login: str | None, dest: str, path: str, accounts: list[dict[str, Any]]) -> dict[str, Any]:
+def _data(
+    row: dict[str, Any], login: str | None, dest: str, path: str, accounts: list[dict[str, Any]]
+) -> dict[str, Any]:
     data = {key: row[key] for key in ("program", "mode", "dir_mode", "strategy", "sensitive", "running")}
     addresses = sorted({account["address"] for account in accounts})
     return {**data, "login": login, "dest": dest, "path": path, "people": addresses}
