@@ -92,13 +92,15 @@ class Person(TypedDict):
 class Policy:
     """What an office decides for its people.
 
-    provider: name of the entry of `providers` in use. providers: shipped facts, then the office's own.
+    provider: name of the provider in use. providers: shipped facts. own_providers: the office's entries; what one says
+    wins over the shipped entry of the same name.
     smtp_port: port to prefer, None for the provider's first. domains: allowed address domains, empty for any.
     password_command: a name of PASSWORD_COMMANDS or a command line with {address} in it.
     platform: linux, windows or macos.
     """
 
     providers: Sequence[Mapping[str, Any]]
+    own_providers: Sequence[Mapping[str, Any]] = ()
     provider: str = "charter"
     platform: str = "linux"
     smtp_port: int | None = None
@@ -111,9 +113,21 @@ class Policy:
     _providers: dict[str, Mapping[str, Any]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        for entry in self.providers:
+        for entry in [*self.providers, *self.own_providers]:
             name = str(entry.get("name", ""))
             self._providers[name] = {**self._providers.get(name, {}), **entry}
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Policy:
+        """A policy from an office's variables: `settings` has this class's field names; None and "" mean "not set"."""
+        given = {name: value for name, value in settings.items() if value is not None and value != ""}
+        port = given.pop("smtp_port", None)
+        # A number that is none is kept as -1: problems() names the setting.
+        number = int(port) if str(port).isdecimal() else None if port is None else -1
+        lists: dict[str, Any] = {name: _list(given.pop(name, ())) for name in ("domains", "programs")}
+        lists |= {name: list(given.pop(name, ())) for name in ("providers", "own_providers")}
+        texts: dict[str, Any] = {name: str(value).strip() for name, value in given.items()}
+        return cls(smtp_port=number, **lists, **texts)
 
     @property
     def entry(self) -> Mapping[str, Any]:
@@ -129,7 +143,7 @@ class Policy:
             hint = did_you_mean(self.provider, self._providers) or f"; known are: {known}"
             found.append(Problem(here, field="mail_provider", what=f'"{printable(self.provider)}" is not a provider{hint}'))
         if self.smtp_port is not None and self.smtp_port not in SMTP_PORTS:
-            found.append(Problem(here, field="mail_smtp_port", what=f"{self.smtp_port} is not 587 or 465"))
+            found.append(Problem(here, field="mail_smtp_port", what="is not 587 or 465"))
         elif self.smtp_port is not None and self.entry and not _smtp(self.entry, self.smtp_port):
             found.append(Problem(here, field="mail_smtp_port", what=_no_such_port(self, self.smtp_port)))
         found += [
@@ -158,12 +172,10 @@ def account_id(protocol: str, address: str) -> str:
 def check_row(row: Mapping[str, Any], policy: Policy) -> list[Problem]:
     """Everything that is wrong with one person's row by itself."""
     where, address = str(row.get("source", "")), _text(row, "address")
-    # The sheet has columns, YAML has keys.
-    noun = "key" if "[" in where else "column"
     found: list[Problem] = []
 
     def wrong(name: str, what: str) -> None:
-        found.append(Problem(where, address, f"{noun} {name}", what))
+        found.append(Problem(where, address, _field(where, name), what))
 
     def one_of(name: str, known: Sequence[str]) -> None:
         value = _text(row, name)
@@ -192,39 +204,52 @@ def check_row(row: Mapping[str, Any], policy: Policy) -> list[Problem]:
         wrong("smtp_port", _no_such_port(policy, int(port)))
     for name in _words(row, "programs"):
         if name.lower() not in PROGRAMS:
-            wrong("programs", f'"{printable(name)}" is not a program known here{did_you_mean(name, PROGRAMS)}; known are: {", ".join(PROGRAMS)}')
+            hint = did_you_mean(name, PROGRAMS) or f"; known are: {', '.join(PROGRAMS)}"
+            wrong("programs", f'"{printable(name)}" is not a program known here{hint}')
     for name in _words(row, "phones"):
         if name.lower() not in PHONES:
             wrong("phones", f'"{printable(name)}" is not {" or ".join(PHONES)}{did_you_mean(name, PHONES)}')
     return found
 
 
-def check_rows(rows: Sequence[Mapping[str, Any]], policy: Policy, machines: Iterable[str]) -> list[Problem]:
-    """Everything that is wrong with an office's sheet: each row by itself, then the rows among each other.
+@dataclass(frozen=True)
+class Machine:
+    """A machine as the office check sees it: its policy, and the rows given for it in YAML (mail_accounts)."""
 
-    machines: the names that hosts.yml knows.
+    policy: Policy
+    rows: Sequence[Mapping[str, Any]] = ()
+
+
+def check_office(sheet: Sequence[Mapping[str, Any]], machines: Mapping[str, Machine], policy: Policy) -> list[Problem]:
+    """Everything that is wrong with an office: settings, each row by itself, the rows among each other.
+
+    sheet: rows of the staff sheet. machines: every machine that hosts.yml knows. policy: for people without a machine.
+    Problems of the settings come first, then the others in the order of the sheet; each is there once.
     """
-    known = set(machines)
-    found = [problem for row in rows for problem in check_row(row, policy)]
+    policies = [policy, *(machine.policy for machine in machines.values())]
+    found = [problem for each in policies for problem in each.problems()]
+    there: dict[str, list[Mapping[str, Any]]] = {name: [] for name in machines}
+    rows: list[Problem] = []
     first: dict[str, str] = {}
-    for row in rows:
+    for row in sheet:
         where, address = str(row.get("source", "")), _text(row, "address")
+        named = list(dict.fromkeys(_words(row, "machines")))
+        for each in [machines[name].policy for name in named if name in machines] or [policy]:
+            rows += check_row(row, each)
         earlier = first.setdefault(address.lower(), where)
         if address and earlier != where:
-            found.append(Problem(where, address, "column address", f"is there already, in {earlier}; one row per mailbox"))
-        for machine in _words(row, "machines"):
-            if machine not in known:
-                hint = did_you_mean(machine, known)
-                found.append(Problem(where, address, "column machines", f'"{printable(machine)}" is not in hosts.yml{hint}'))
-    by_machine: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        for machine in dict.fromkeys(_words(row, "machines")):
-            by_machine.setdefault(machine, []).append(row)
-    for machine, those in by_machine.items():
-        found += check_machine(machine, those)
-    # One report in the order of the sheet, every finding once: two people may share more than one machine.
-    order = {str(row.get("source", "")): number for number, row in enumerate(rows)}
-    return sorted(dict.fromkeys(found), key=lambda problem: order[problem.where])
+            rows.append(Problem(where, address, "column address", f"is there already, in {earlier}; one row per mailbox"))
+        for name in named:
+            if name in there:
+                there[name].append(row)
+            else:
+                what = f'"{printable(name)}" is not in hosts.yml{did_you_mean(name, machines)}'
+                rows.append(Problem(where, address, "column machines", what))
+    for name, machine in machines.items():
+        rows += [problem for row in machine.rows for problem in check_row(row, machine.policy)]
+        rows += check_machine(name, [*there[name], *machine.rows])
+    order = {str(row.get("source", "")): number for number, row in enumerate(sheet)}
+    return list(dict.fromkeys(found + sorted(rows, key=lambda problem: order.get(problem.where, len(order)))))
 
 
 def check_machine(machine: str, rows: Iterable[Mapping[str, Any]]) -> list[Problem]:
@@ -242,10 +267,11 @@ def check_machine(machine: str, rows: Iterable[Mapping[str, Any]]) -> list[Probl
                 f'"{printable(login)}" on {machine} is also the login of {printable(_text(other, "full_name"))}'
                 f" ({other.get('source')}); a second mailbox of one person carries the same full_name"
             )
-            found.append(Problem(where, address, "login", what))
+            found.append(Problem(where, address, _field(where, "login"), what))
         twin = mailboxes.setdefault(address.lower(), row)
-        if address and twin.get("source") != row.get("source"):
-            found.append(Problem(where, address, "address", f"is on {machine} twice, first in {twin.get('source')}"))
+        # Twice in the sheet is said by the sheet's own check.
+        if address and twin is not row and "[" in where:
+            found.append(Problem(where, address, "key address", f"is on {machine} already, by {twin.get('source')}"))
     return found
 
 
@@ -344,7 +370,10 @@ def _check_address(address: str, policy: Policy, wrong: Any) -> None:
     if not address:
         wrong("address", "is empty")
     elif not at:
-        wrong("address", f'"{printable(address)}" has no @; the full address is needed, as in jane@{next(iter(policy.domains), "example.org")}')
+        wrong(
+            "address",
+            f'"{printable(address)}" has no @; the full address is needed, as in jane@{next(iter(policy.domains), "example.org")}',
+        )
     elif not _LOCAL_PART.fullmatch(local_part):
         wrong("address", f'"{printable(address)}": what stands before the @ is not a plain ASCII mailbox name')
     elif "." not in domain or not _HOST.fullmatch(domain):
@@ -364,10 +393,19 @@ def _text(row: Mapping[str, Any], name: str) -> str:
 
 
 def _words(row: Mapping[str, Any], name: str) -> list[str]:
-    value = row.get(name)
+    return _list(row.get(name))
+
+
+def _list(value: Any) -> list[str]:
+    """Words separated by blanks in a sheet, a list in YAML."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [str(word) for word in value]
-    return _text(row, name).split()
+    return [] if value is None else str(value).split()
+
+
+def _field(where: str, name: str) -> str:
+    """The sheet has columns; a person in YAML ("mail_accounts[2]") has keys."""
+    return f"{'key' if '[' in where else 'column'} {name}"
 
 
 def _name(row: Mapping[str, Any]) -> str:

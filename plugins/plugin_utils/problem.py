@@ -28,6 +28,6 @@ def printable(text: str) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """"; did you mean imap?" when one of `known` is near to `word`, else nothing."""
+    """ "; did you mean imap?" when one of `known` is near to `word`, else nothing."""
     near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,100 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Check an office's settings and people on the controller (documentation: the module of the same name)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible import constants as C
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ..plugin_utils.model import Machine, Policy, check_office
+from ..plugin_utils.programs import PLATFORMS
+
+display = Display()
+
+# A machine's own variables that override the office's policy.
+_SETTINGS = {
+    "mail_provider": "provider",
+    "mail_providers": "own_providers",
+    "mail_smtp_port": "smtp_port",
+    "mail_domains": "domains",
+    "mail_programs": "programs",
+    "mail_office": "organization",
+    "mail_password_command": "password_command",
+}
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        _, arguments = self.validate_argument_spec({"policy": {"type": "dict", "required": True}})
+        office, sheet = _office(variables)
+        machines = dict(_machines(variables, arguments["policy"]))
+        problems = sheet["problems"] + [str(problem) for problem in check_office(sheet["rows"], machines, Policy.of(arguments["policy"]))]
+        if problems:
+            count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
+            # Displayed here, line by line and whatever the output format, and not a second time in the result.
+            display.display("\n".join([f"{count} with this office:", *problems]), color=C.COLOR_ERROR)
+            raise AnsibleActionFail(f"{count} with this office, listed above; no machine was contacted, nothing was changed")
+        return {"changed": False, "office": office, **_survey(sheet["rows"], machines)}
+
+
+def _office(variables: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Name and sheet of the one office that is loaded; an office whose people are in YAML alone has an empty sheet."""
+    sheets = variables.get("mail_staff_sheets", [])
+    sources = [Path(source) for source in variables.get("ansible_inventory_sources") or []]
+    paths = [*(Path(sheet["path"]) for sheet in sheets), *sources]
+    offices = sorted({folder for path in paths if _is_office(folder := (path if path.is_dir() else path.parent).resolve())})
+    if len(offices) > 1:
+        names = ", ".join(str(folder) for folder in offices)
+        raise AnsibleActionFail(f"more than one office is loaded: {names}. Run them one after the other, each with its own -i.")
+    if sheets:
+        return Path(sheets[0]["path"]).resolve().parent.name, sheets[0]
+    unread = next((folder / "staff.csv" for folder in offices if (folder / "staff.csv").exists()), None)
+    if unread:
+        raise AnsibleActionFail(
+            f"{unread} was not read as a staff sheet: in ansible.cfg, [inventory] enable_plugins must begin with msp.charter_mail.staff"
+        )
+    if not any("mail_accounts" in variables["hostvars"][name] for name in variables["groups"]["all"]):
+        where = offices[0] / "staff.csv" if offices else "inventories/<office>/staff.csv"
+        raise AnsibleActionFail(f"no people: neither {where} nor mail_accounts in the inventory is there. Without one nothing is changed.")
+    return (offices[0].name if offices else "office"), {"rows": [], "problems": []}
+
+
+def _is_office(folder: Path) -> bool:
+    return (folder / "staff.csv").exists() or (folder / "hosts.yml").exists()
+
+
+def _machines(variables: Mapping[str, Any], policy: Mapping[str, Any]) -> Iterator[tuple[str, Machine]]:
+    hostvars, groups = variables["hostvars"], variables["groups"]
+    for name in groups["all"]:
+        own = hostvars[name]
+        settings = {**policy, **{field: own[key] for key, field in _SETTINGS.items() if key in own}}
+        settings["platform"] = next((platform for platform in PLATFORMS if name in groups.get(platform, [])), "")
+        rows = [{**row, "source": f"{name}: mail_accounts[{number}]"} for number, row in enumerate(own.get("mail_accounts", []))]
+        yield name, Machine(Policy.of(settings), rows)
+
+
+def _survey(sheet: list[Mapping[str, Any]], machines: Mapping[str, Machine]) -> dict[str, Any]:
+    """Who is where, for the summary."""
+    present = [row for row in sheet if row["state"].lower() != "absent"]
+    people = {row["address"].lower() for row in present}
+    found: dict[str, Any] = {}
+    for name, machine in machines.items():
+        here = [row for row in present if name in row["machines"].split()]
+        here += [row for row in machine.rows if str(row.get("state", "")).lower() != "absent"]
+        addresses = [str(row["address"]).lower() for row in here]
+        people.update(addresses)
+        if addresses:
+            found[name] = {"platform": machine.policy.platform, "people": addresses}
+    return {"people": len(people), "machines": found}

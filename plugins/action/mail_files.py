@@ -1,0 +1,184 @@
+# Copyright: charter-mail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Controller half of mail_files: render every file of a task and hand all of them to one module run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+from ansible.template import trust_as_template
+from ansible_collections.msp.charter_mail.plugins.module_utils.payload import pack
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.file_table import (
+    HEADER,
+    Entry,
+    TableError,
+    evidence,
+    expand,
+)
+
+_OPTIONS = frozenset(
+    ("name", "people", "root", "platform", "take_over", "backups", "secrets", "files", "evidence"),
+)
+_PLATFORMS = ("linux", "macos", "windows")
+
+
+def plain(value: Any) -> Any:
+    """Strip what ansible attaches to values (tags, laziness): only JSON types go on, and no text is rendered again."""
+    if isinstance(value, str):
+        return "".join(value)  # a new, bare string
+    if isinstance(value, Mapping):
+        return {plain(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float)):
+        return int(value) if isinstance(value, int) else float(value)
+    return str(value)
+
+
+class Renderer:
+    """Render templates of one task. Each source is parsed once, not once for every person.
+
+    A template is pulled in by a one-line ``include``: Jinja then keeps the parsed source, while the variables (and
+    variables that are made of them) are those of the file at hand. A source that an include would read differently
+    from the ``template`` module (one with a ``#jinja2:`` line, or in a vault) is handed over as text instead.
+    """
+
+    def __init__(self, action: ActionModule, task_vars: Mapping[str, Any]) -> None:
+        self._action = action
+        self._vars = {**task_vars, "mail_managed_header": HEADER}
+        self._sources: dict[str, tuple[Any, Any, int]] = {}
+
+    def render(self, template: str, variables: Mapping[str, Any]) -> str:
+        """The text of one file. Raises AnsibleError."""
+        if template not in self._sources:
+            self._sources[template] = self._prepare(template)
+        templar, text, newlines = self._sources[template]
+        templar.available_variables = {**self._vars, **variables}
+        overrides = {"trim_blocks": True, "lstrip_blocks": False}
+        result = templar.template(text, escape_backslashes=False, overrides=overrides)
+        result = "" if result is None else plain(result) if isinstance(result, str) else str(result)
+        # Jinja drops a newline at the end of a source; `template` puts it back by this rule.
+        return result + "\n" * (newlines - (len(result) - len(result.rstrip("\n"))))
+
+    def _prepare(self, template: str) -> tuple[Any, Any, int]:
+        action = self._action
+        path = action._find_needle("templates", template)
+        text = action._loader.get_text_file_contents(path)
+        roots = [*self._vars.get("ansible_search_path", []), action._loader.get_basedir(), str(Path(path).parent)]
+        search = [place for root in roots for place in (f"{root}/templates", root)]
+        self._vars.update(template_path=template, template_fullpath=path)
+        templar = action._templar.copy_with_new_env(searchpath=search, available_variables=self._vars)
+        if not self._can_include(template, path, text, search):
+            return templar, trust_as_template(text), 0
+        return templar, trust_as_template("{% include " + repr(template) + " %}"), len(text) - len(text.rstrip("\n"))
+
+    @staticmethod
+    def _can_include(template: str, path: str, text: str, search: list[str]) -> bool:
+        if text.startswith("#jinja2:") or "\\" in template or "'" in template or ".." in template.split("/"):
+            return False
+        found = next((full for root in search if (full := Path(root, template)).is_file()), None)
+        if found is None or not found.samefile(path):
+            return False
+        return found.read_bytes() == text.encode("utf-8")  # else it was in a vault
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no types
+    """See the documentation in the module file of the same name."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Render, pack, run the module once."""
+        task_vars = task_vars or {}
+        super().run(tmp, task_vars)
+        options = self._options()
+        try:
+            entries = expand(options["files"], options["people"], options["platform"])
+            questions = evidence(options["evidence"], options["people"], options["platform"])
+        except TableError as error:
+            raise AnsibleActionFail("\n".join(error.problems)) from error
+        texts = self._render([*entries, *questions], task_vars)
+        for entry, text in zip(entries, texts, strict=False):
+            entry.data["content"] = text
+        for entry, text in zip(questions, texts[len(entries) :], strict=True):
+            entry.data["patterns"] = [line for line in text.splitlines() if line.strip()]
+        data = {
+            **{key: options[key] for key in ("name", "root", "platform", "take_over", "backups")},
+            "files": [entry.data for entry in entries],
+            "evidence": [entry.data for entry in questions],
+        }
+        result: dict[str, Any] = self._execute_module(
+            module_name="msp.charter_mail.mail_files",
+            module_args={"payload": pack(data), "secrets": options["secrets"]},
+            task_vars=task_vars,
+        )
+        result.pop("invocation", None)
+        return result
+
+    def _render(self, entries: list[Entry], task_vars: Mapping[str, Any]) -> list[str]:
+        renderer = Renderer(self, task_vars)
+        texts: list[str] = []
+        problems: list[str] = []
+        for entry in entries:
+            try:
+                texts.append(renderer.render(entry.template, entry.variables))
+            except AnsibleError as error:
+                problems.append(f"{entry.template} for {entry.about}: {error}")
+        if problems:
+            raise AnsibleActionFail("\n".join(problems[:20]))
+        return texts
+
+    def _options(self) -> dict[str, Any]:
+        args = {key: plain(value) for key, value in self._task.args.items()}
+        problems = [f"mail_files has no option {key}" for key in sorted(set(args) - _OPTIONS)]
+        if args.get("people") is None:
+            # Nobody known is not the same as nobody there: the second removes every file.
+            problems.append("people is not defined; an empty list says that nobody is left on this machine")
+        if not isinstance(args.get("name"), str) or not args["name"]:
+            problems.append("name is missing")
+        if args.get("files") is None:
+            problems.append("files is missing")
+        root = args.get("root") or ""
+        if not isinstance(root, str) or (root and not root.startswith("/")):
+            problems.append(f"root {root!r} must be an absolute path")
+            root = ""
+        platform = args.get("platform") or "linux"
+        if platform not in _PLATFORMS:
+            problems.append(f"platform {platform!r} is none of {', '.join(_PLATFORMS)}")
+        elif platform == "windows" and not root.strip("/"):
+            problems.append("files for windows can only be written below a root")
+        backups = args.get("backups", 3)
+        try:
+            backups = int(backups)
+        except (TypeError, ValueError):
+            problems.append(f"backups {backups!r} must be a number")
+        take_over = args.get("take_over", False)
+        try:
+            take_over = boolean(take_over, strict=True)
+        except TypeError:
+            problems.append(f"take_over {take_over!r} must be true or false")
+        secrets = args.get("secrets") or []
+        if not isinstance(secrets, list) or not all(isinstance(word, str) for word in secrets):
+            problems.append("secrets must be a list of texts")
+        if problems:
+            raise AnsibleActionFail("\n".join(problems))
+        return {
+            "name": args["name"],
+            "people": args["people"],
+            "files": args["files"],
+            "root": os.path.normpath(root) if root.strip("/") else "",
+            "platform": platform,
+            "take_over": take_over,
+            "backups": backups,
+            "secrets": secrets,
+            "evidence": args.get("evidence") or [],
+        }

@@ -1,0 +1,50 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Filter: a text as a value of msmtprc."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: msmtp_value
+short_description: A text as a value of msmtprc
+version_added: 0.1.0
+author: charter-mail contributors
+description:
+  - Puts the text between double quotes. msmtp takes off one pair and knows no escapes.
+  - Fails when the line would be longer than msmtp reads.
+  - Fails for control characters.
+options:
+  _input:
+    description: The text.
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+# In a template
+# passwordeval {{ account.password_command | msp.charter_mail.msmtp_value }}
+value: "{{ 'any text' | msp.charter_mail.msmtp_value }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The value with its quotes.
+  type: str
+"""
+
+from collections.abc import Callable
+
+from ansible.errors import AnsibleFilterError
+
+from ..plugin_utils import escape
+
+
+def msmtp_value(text: str) -> str:
+    try:
+        return escape.msmtp_value(text)
+    except ValueError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[[str], str]]:
+        return {"msmtp_value": msmtp_value}

@@ -1,0 +1,235 @@
+# Copyright: charter-mail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a machine remembers of earlier runs: one state file and a few backups, for root alone.
+
+The state holds hashes, never content: a later run can tell what we changed from what someone else changed.
+
+    {"version": 1, "sets": {"terminal": [{"dest": "~jane/.msmtprc", "login": "jane", "program": "msmtp", ...}]}}
+
+A set is a list in the order of writing, so that removal can go backwards. Nothing in it is dated: the file changes
+when, and only when, what we know changes.
+
+Runs on targets: Python 3.8, standard library only.
+"""
+# ruff: noqa: PTH118, PTH120
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import hmac
+import html
+import json
+import os
+import secrets
+import time
+from typing import Any, Dict, List, Optional, Set
+from urllib.parse import quote
+
+from ansible_collections.msp.charter_mail.plugins.module_utils import paths
+
+Record = Dict[str, Any]
+
+VERSION = 1
+LOCK_SECONDS = 30
+
+
+class StoreError(Exception):
+    """The state cannot be used. The message is one sentence for people."""
+
+
+def digest(content: bytes, salt: Optional[str] = None) -> str:
+    """SHA-256 in hex; keyed with ``salt`` (hex) for secrets, so that equal secrets do not show as equal."""
+    if salt is None:
+        return hashlib.sha256(content).hexdigest()
+    return hmac.new(bytes.fromhex(salt), content, hashlib.sha256).hexdigest()
+
+
+def new_salt() -> str:
+    """16 random bytes in hex. Kept as long as the file's record, or every run would change the state."""
+    return secrets.token_hex(16)
+
+
+def directory(platform: str, own_home: Optional[str] = None) -> str:
+    """Where state and backups live on this platform, relative to the root of the machine.
+
+    ``own_home`` is given for a run without root rights, which has no other place it may write to.
+    """
+    if own_home is not None:
+        return own_home.rstrip("/") + "/.local/state/charter-mail"
+    return {
+        "macos": "/Library/Application Support/charter-mail",
+        "windows": "/C/ProgramData/charter-mail",
+    }.get(platform, "/var/lib/charter-mail")
+
+
+class Store:
+    """State and backups below ``anchor``/``relative``. Read on creation; nothing is written before :meth:`prepare`.
+
+    Raises StoreError when the state is there but cannot be understood: taken for empty, it would orphan every file
+    we wrote.
+    """
+
+    def __init__(self, anchor: paths.Anchor, relative: str):
+        self.anchor = anchor
+        self.relative = relative.strip("/")
+        self.shown = os.path.join(anchor.path, self.relative, "state.json")
+        self.sets: Dict[str, List[Record]] = {}
+        self._old = b""
+        self._lock: Optional[int] = None
+        self._load()
+
+    def prepare(self) -> None:
+        """Make the directory, keep other runs out until this process ends, and read again what they left."""
+        if self._lock is not None:
+            return
+        base, _, name = self.relative.rpartition("/")
+        try:
+            if base:  # /var/lib is there on every machine, but not below a prefix
+                paths.close(paths.locate(self.anchor, base + "/x", 0o755))
+            place = paths.locate(self.anchor, self.relative + "/x", 0o700)
+        except (paths.Refused, OSError) as error:
+            raise StoreError("%s cannot be used: %s" % (os.path.dirname(self.shown), error)) from error
+        assert place.handle is not None
+        os.fchmod(place.handle, 0o700)
+        self._lock = place.handle
+        end = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise StoreError("another run has been writing on this machine for %d s" % LOCK_SECONDS) from None
+                time.sleep(0.1)
+        self._load()
+
+    def _load(self) -> None:
+        try:
+            place = paths.locate(self.anchor, self.relative + "/state.json")
+            try:
+                found = paths.read(place)
+            finally:
+                paths.close(place)
+        except (paths.Refused, OSError) as error:
+            raise StoreError("The state file %s cannot be read: %s" % (self.shown, error)) from error
+        self._old = b"" if found is None else found.content
+        self.sets = {} if found is None else _parse(found.content, self.shown)
+
+    def save(self) -> None:
+        """Write the state if it changed."""
+        sets = {name: records for name, records in self.sets.items() if records}
+        text = json.dumps({"version": VERSION, "sets": sets}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        content = text.encode("utf-8")
+        if content == self._old or (not sets and not self._old):
+            return
+        place = paths.locate(self.anchor, self.relative + "/state.json")
+        try:
+            paths.put(place, paths.stage(place, content, 0o600, None))
+        finally:
+            paths.close(place)
+        self._old = content
+
+    def backup(self, dest: str, content: bytes, keep: int) -> None:
+        """Keep ``content`` as the newest of ``keep`` backups of ``dest`` (``.1``), unless it already is the newest."""
+        if keep < 1:
+            return
+        name = quote(dest, safe="~ ")
+        if len(name) > 200:
+            name = name[:150] + "-" + digest(dest.encode("utf-8"))[:16]
+        newest = paths.locate(self.anchor, "%s/backups/%s.1" % (self.relative, name), 0o700)
+        try:
+            found = paths.read(newest)
+            if found is not None and found.content == content:
+                return
+            for number in range(keep, 1, -1):
+                try:
+                    os.rename(
+                        "%s.%d" % (name, number - 1),
+                        "%s.%d" % (name, number),
+                        src_dir_fd=newest.handle,
+                        dst_dir_fd=newest.handle,
+                    )
+                except FileNotFoundError:
+                    continue
+            paths.put(newest, paths.stage(newest, content, 0o600, None))
+            number = keep + 1
+            while _unlink("%s.%d" % (name, number), newest.handle):  # a lower limit than last time
+                number += 1
+        finally:
+            paths.close(newest)
+
+    def owner_of(self, dest: str, name: str) -> Optional[str]:
+        """Another set that has written ``dest``, if any."""
+        for other, records in self.sets.items():
+            if other != name and any(record["dest"] == dest for record in records):
+                return other
+        return None
+
+
+def _unlink(name: str, handle: Optional[int]) -> bool:
+    try:
+        os.unlink(name, dir_fd=handle)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _parse(content: bytes, shown: str) -> Dict[str, List[Record]]:
+    advice = "put it back from a copy, or remove it if every file may be taken for one that was there before"
+    try:
+        data = json.loads(content.decode("utf-8"))
+        version = data["version"]
+        sets = data["sets"]
+        if version == VERSION:
+            for records in sets.values():
+                for record in records:
+                    if not (isinstance(record["dest"], str) and isinstance(record["program"], str)):
+                        raise TypeError
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise StoreError("The state file %s is damaged: %s." % (shown, advice)) from None
+    if version != VERSION:
+        raise StoreError("The state file %s was written by a newer version (%s) of this collection." % (shown, version))
+    return sets  # type: ignore[no-any-return]
+
+
+def classify(existed: bool, known: bool, desired_changed: bool, actual_changed: bool) -> str:
+    """The word for a file that is not as desired.
+
+    existed: there is a file now; known: an earlier run wrote it; desired_changed: we want something else than then;
+    actual_changed: it is not what was written then.
+    """
+    if not known:
+        return "foreign" if existed else "created"
+    if not existed:
+        return "missing"
+    if desired_changed and actual_changed:
+        return "conflict"
+    return "pending" if desired_changed else "drift"
+
+
+def redact(text: str, hidden: List[str]) -> str:
+    """Replace every secret, and its usual encodings, by dots."""
+    for word in hidden:
+        text = text.replace(word, "\u2022\u2022\u2022\u2022")
+    return text
+
+
+def variants(words: List[str]) -> List[str]:
+    """The secrets with the forms they take in settings files, longest first."""
+    found: Set[str] = set()
+    for word in words:
+        if word:
+            found.update(
+                (
+                    word,
+                    quote(word, safe=""),
+                    html.escape(word),
+                    html.escape(word, quote=False),
+                    json.dumps(word)[1:-1],
+                    json.dumps(word, ensure_ascii=False)[1:-1],
+                    base64.b64encode(word.encode("utf-8")).decode("ascii"),
+                )
+            )
+    return sorted(found, key=lambda word: (-len(word), word))

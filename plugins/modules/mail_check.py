@@ -1,0 +1,44 @@
+#!/usr/bin/python
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Documentation of the action plugin of the same name; nothing of it runs on a machine."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mail_check
+short_description: Check an office's settings and people before any machine is contacted
+version_added: 0.1.0
+author: charter-mail contributors
+description:
+  - Runs on the controller only. Looks at every machine of the inventory, whatever C(--limit) says, and reports all problems at once.
+  - Refuses a run that loads more than one office, or none, and a staff sheet that could not be read.
+  - Is meant to run once per play (C(run_once)).
+options:
+  policy:
+    description: The office's decisions as M(msp.charter_mail.resolve_people#filter) takes them; a machine's own variables win.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Check the office before any machine is contacted
+  msp.charter_mail.mail_check:
+    policy: "{{ __mail_policy }}"
+  run_once: true
+"""
+
+RETURN = r"""
+office:
+  description: Name of the office's folder.
+  type: str
+  returned: success
+people:
+  description: How many people the office has, those who left not counted.
+  type: int
+  returned: success
+machines:
+  description: >-
+    Of every machine with people, its platform (empty when it is in none of the groups linux, windows, macos) and their addresses.
+  type: dict
+  returned: success
+"""

@@ -1,0 +1,132 @@
+#!/usr/bin/python
+# Copyright: charter-mail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a machine knows of people and mail programs. Changes nothing."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mail_facts
+short_description: Look which people and mail programs a machine has
+version_added: 0.1.0
+author: charter-mail contributors
+description:
+  - One round trip for all logins and programs. Changes nothing.
+  - Programs are asked for their version as user C(nobody), for at most five seconds each. Thunderbird is not started;
+    its version is read from its C(application.ini).
+options:
+  logins:
+    description: Logins to look up.
+    type: list
+    elements: str
+    default: []
+  packages:
+    description: Programs to look for.
+    type: list
+    elements: str
+    choices: [thunderbird, msmtp, mbsync, neomutt, aerc]
+    default: []
+  root:
+    description: A directory that stands for the machine, like C(DESTDIR). Nothing is looked up then; every login is
+      taken to exist, with the home that is usual for the platform.
+    type: str
+    default: ""
+  platform:
+    description: Decides where homes and state are.
+    type: str
+    choices: [linux, macos, windows]
+    default: linux
+attributes:
+  check_mode:
+    description: Does the same.
+    support: full
+  diff_mode:
+    description: Nothing changes.
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: Look which people and programs are there
+  msp.charter_mail.mail_facts:
+    logins: "{{ mail_people | map(attribute='login') }}"
+    packages: [thunderbird, msmtp]
+  register: mail_found
+"""
+
+RETURN = r"""
+logins:
+  description: By login.
+  returned: always
+  type: dict
+  sample: {jane: {exists: true, uid: 1000, gid: 1000, home: /home/jane}}
+programs:
+  description: By program. RV(programs.installed) is none below a prefix, where nobody can tell.
+  returned: always
+  type: dict
+  sample: {msmtp: {installed: true, version: 1.8.28, path: /usr/bin/msmtp}}
+people:
+  description: Addresses that earlier runs have written files for, sorted.
+  returned: always
+  type: list
+  elements: str
+  sample: [jane.doe@example.org]
+system:
+  description: What the machine calls its system, like C(uname -s).
+  returned: always
+  type: str
+  sample: Linux
+"""
+
+import os
+from typing import Any, Dict
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.msp.charter_mail.plugins.module_utils import machine, payload, persons, programs, store
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "logins": {"type": "list", "elements": "str", "default": []},
+            "packages": {"type": "list", "elements": "str", "choices": list(programs.KNOWN), "default": []},
+            "root": {"type": "str", "default": ""},
+            "platform": {"type": "str", "choices": ["linux", "macos", "windows"], "default": "linux"},
+        },
+        supports_check_mode=True,
+    )
+    root = module.params["root"].rstrip("/")
+    platform = module.params["platform"]
+    try:
+        sets = machine.open_store(root, platform).sets
+    except store.StoreError as error:
+        module.fail_json(msg=str(error))
+    addresses = {address for records in sets.values() for record in records for address in record["people"]}
+    module.exit_json(
+        changed=False,
+        logins={login: _login(login, root, platform) for login in module.params["logins"]},
+        programs={name: _program(name, root, platform) for name in module.params["packages"]},
+        people=sorted(addresses),
+        system=os.uname().sysname,
+    )
+
+
+def _login(login: str, root: str, platform: str) -> Dict[str, Any]:
+    if root:
+        home = payload.home_below(platform, login)
+        home = "C:" + home[2:] if platform == "windows" else home
+        return {"exists": True, "uid": None, "gid": None, "home": home}
+    person = persons.find(login)
+    if person is None:
+        return {"exists": False, "uid": None, "gid": None, "home": None}
+    return {"exists": True, "uid": person.uid, "gid": person.gid, "home": person.home}
+
+
+def _program(name: str, root: str, platform: str) -> Dict[str, Any]:
+    if root:
+        return {"installed": None, "version": None, "path": None}
+    found: Dict[str, Any] = programs.look(name, platform)
+    return found
+
+
+if __name__ == "__main__":
+    main()

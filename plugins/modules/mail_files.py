@@ -1,0 +1,283 @@
+#!/usr/bin/python
+# Copyright: charter-mail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Target half of mail_files. The options are those of the action plugin, which renders and packs; this half only
+unpacks."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mail_files
+short_description: Write the settings files of all people of a machine in one round trip
+version_added: 0.1.0
+author: charter-mail contributors
+description:
+  - Renders a table of templates for every person of a machine on the controller and brings all files to the machine in
+    one module run, whatever the number of people and files.
+  - Remembers on the machine what was wanted and what was written (hashes, no content), so that a later run can tell
+    what we changed from what someone else changed, and removes what is no longer declared.
+  - Files below a home are read and written with the rights of the person, never as root. A link that leads out of
+    the home is refused.
+  - The files of one person and one program are written all or not at all; what was already replaced is put back on
+    an error.
+options:
+  name:
+    description: Name of this set of files, usually the name of the role. Files that an earlier run of the same set
+      wrote and this run does not declare are removed.
+    type: str
+    required: true
+  people:
+    description:
+      - The people of this machine with their resolved accounts.
+      - An empty list is legal and removes everything. Not defined is an error, because it would mean the same by
+        accident.
+    type: list
+    elements: dict
+    required: true
+  root:
+    description: A directory that stands for the machine, like C(DESTDIR). Nothing is given to another owner then,
+      and nobody is looked up.
+    type: str
+    default: ""
+  platform:
+    description: Decides where homes and state are.
+    type: str
+    choices: [linux, macos, windows]
+    default: linux
+  take_over:
+    description: Replace files that were there before this collection and differ. They are kept as a backup.
+    type: bool
+    default: false
+  backups:
+    description: How many backups are kept of each file, in a directory for root alone. V(0) keeps none.
+    type: int
+    default: 3
+  secrets:
+    description: Texts that must not show in diffs and messages.
+    type: list
+    elements: str
+    default: []
+  files:
+    description: The table. Written in this order, removed in the reverse order.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      program:
+        description: Only accounts with this program count for the row.
+        type: str
+        required: true
+      scope:
+        description: One file for each person, one for the machine, or one for each domain.
+        type: str
+        choices: [person, machine, domain]
+        default: person
+      dest:
+        description:
+          - Relative to the person's home for scope V(person), an absolute path otherwise.
+          - V({domain}) is filled in for scope V(domain).
+        type: str
+        required: true
+      template:
+        description: >-
+          Name of the template. It sees C(person), C(accounts) and C(account) (the first) for scope V(person); C(people)
+          for scope V(machine); C(domain), C(accounts) and C(account) for scope V(domain); besides all variables of
+          the task, C(mail_managed_header) and C(platform). Values are never rendered again.
+        type: str
+        required: true
+      mode:
+        description: Mode of the file, in quotes. With strategy V(keys) only of a file that is new.
+        type: str
+        default: "0600"
+      dir_mode:
+        description: Mode of directories that have to be made. They are removed again, when empty, with the file they
+          were made for. V(0700) below a home and V(0755) elsewhere by default.
+        type: str
+      strategy:
+        description:
+          - V(replace) owns the whole file.
+          - V(keys) enforces the keys that the template renders and keeps every other line. Keys and sections that an
+            earlier run wrote and this one does not want go.
+          - V(once) writes the file when there is none; afterwards it is the user's.
+        type: str
+        choices: [replace, keys, once]
+        default: replace
+      when_empty:
+        description: For scope V(machine), what happens when nobody with the program is left. V(keep) renders a file
+          that was written before once more, with no people.
+        type: str
+        choices: [remove, keep]
+        default: remove
+      sensitive:
+        description: The content is a secret. It shows in no diff, and no plain hash and no backup of it is kept.
+        type: bool
+        default: false
+      running:
+        description: Names of processes. The file is not touched while the person runs one of them.
+        type: list
+        elements: str
+        default: []
+      vars:
+        description: More variables for the template.
+        type: dict
+        default: {}
+  evidence:
+    description: Look, after writing, whether the program took the account up.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      program:
+        description: Only accounts with this program are looked at.
+        type: str
+        required: true
+      glob:
+        description: Files below the person's home, read with the person's rights.
+        type: str
+        required: true
+      template:
+        description: Renders, with C(person), C(account) and C(accounts), to one regular expression a line. All must
+          match in one of the files.
+        type: str
+        required: true
+attributes:
+  check_mode:
+    description: Says what would be done and writes nothing.
+    support: full
+  diff_mode:
+    description: One entry for each file that changes.
+    support: full
+notes:
+  - The state is in C(/var/lib/charter-mail) (macOS C(/Library/Application Support/charter-mail), Windows
+    C(C:/ProgramData/charter-mail)). A run without root rights writes only the own home and keeps its state in
+    C(~/.local/state/charter-mail).
+  - The task fails, after everything else was done, when a file was refused or failed.
+  - A new file gets the SELinux context its directory hands down; a replaced file keeps its context, ACL and extended
+    attributes.
+"""
+
+EXAMPLES = r"""
+- name: Write the people's terminal mail settings
+  msp.charter_mail.mail_files:
+    name: terminal
+    people: "{{ mail_people }}"
+    files:
+      - program: msmtp
+        dest: .msmtprc
+        template: msmtprc.j2
+      - program: aerc
+        dest: .config/aerc/accounts.conf
+        template: aerc-accounts.conf.j2
+        running: [aerc]
+
+- name: Register the profile in a file that Thunderbird writes as well, and see whether Thunderbird took it up
+  msp.charter_mail.mail_files:
+    name: thunderbird
+    people: "{{ mail_people }}"
+    files:
+      - program: thunderbird
+        dest: .thunderbird/profiles.ini
+        template: profiles.ini.j2
+        strategy: keys
+        running: [thunderbird]
+    evidence:
+      - program: thunderbird
+        glob: .thunderbird/*/prefs.js
+        template: evidence.j2
+"""
+
+RETURN = r"""
+files:
+  description: What happened to each file, in the order it happened.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    dest:
+      description: The path as the machine knows it, without the prefix O(root).
+      type: str
+      sample: /home/jane/.msmtprc
+    program:
+      description: The program the file belongs to.
+      type: str
+      sample: msmtp
+    people:
+      description: Addresses the file is for.
+      type: list
+      elements: str
+      sample: [jane.doe@example.org]
+    state:
+      description:
+        - V(created), V(unchanged), V(removed) say what they mean.
+        - V(pending), we changed what is wanted; V(drift), someone else changed the file and it was put back;
+          V(conflict), both, and their file is in the backups (or, for strategy V(keys), the file cannot be
+          understood and was not touched); V(missing), it was deleted and written again.
+        - V(blocked), the program is running; V(foreign), the file was there before and differs; neither was written.
+        - V(refused), the path is not safe or the person is not there; V(failed), anything else. Both fail the task.
+      type: str
+      sample: created
+    changed:
+      description: Whether the file was (in check mode, would be) changed.
+      type: bool
+      sample: true
+    message:
+      description: One sentence, where there is something to say.
+      type: str
+      sample: aerc is running; close it and run again
+evidence:
+  description: Whether each program took each account up.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{address: jane.doe@example.org, program: thunderbird, verified: true}]
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.msp.charter_mail.plugins.module_utils import machine, payload, store
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "payload": {"type": "str", "required": True, "no_log": True},
+            "secrets": {"type": "list", "elements": "str", "default": [], "no_log": True},
+        },
+        supports_check_mode=True,
+    )
+    os.umask(0o077)
+    data = payload.unpack(module.params["payload"])
+    options = machine.Options(
+        name=data["name"],
+        root=data["root"],
+        platform=data["platform"],
+        take_over=data["take_over"],
+        backups=data["backups"],
+        check=module.check_mode,
+        diff=module._diff,
+        secrets=module.params["secrets"],
+    )
+    try:
+        run = machine.Machine(options)
+        run.apply(data["files"])
+        evidence = run.evidence(data["evidence"])
+    except store.StoreError as error:
+        module.fail_json(msg=str(error), files=[], evidence=[])
+    result = {
+        "changed": any(outcome["changed"] for outcome in run.files),
+        "files": run.files,
+        "evidence": evidence,
+    }
+    if options.diff:
+        result["diff"] = run.diff
+    wrong = [outcome for outcome in run.files if outcome["state"] in ("refused", "failed")]
+    if wrong:
+        lines = ["%s (%s): %s" % (bad["dest"], bad["state"], bad.get("message", "")) for bad in wrong]
+        count = "%d of %d files were not written" % (len(wrong), len(run.files))
+        module.fail_json(msg="%s: %s" % (count, "; ".join(lines)), **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""The end of a run in words: person x machine x program. Pure: results in, lines out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+# What happened to a file -> what a technician reads; of several files of one program the first word here counts.
+OUTCOMES = {
+    "failed": "failed",
+    "refused": "refused",
+    "foreign": "left alone",
+    "blocked": "waits",
+    "conflict": "updated, a change by hand backed up",
+    "drift": "put back after a change by hand",
+    "missing": "put back after it was deleted",
+    "pending": "updated",
+    "created": "new",
+    "removed": "removed",
+    "unchanged": "unchanged",
+}
+# Outcomes after which the settings are not in place, with the state they leave.
+_NOT_IN_PLACE = {"failed": "failed", "refused": "failed", "foreign": "not ours", "blocked": "program is open", "removed": "removed"}
+
+HEADINGS = ("person", "machine", "program", "state", "this run")
+
+
+class Summary:
+    """Collects results in any order; lines() can be called once all are in."""
+
+    def __init__(self) -> None:
+        self._office = ""
+        self._machines: Mapping[str, Any] = {}
+        self._states: dict[tuple[str, str, str], list[str]] = {}
+        self._verified: set[tuple[str, str, str]] = set()
+        self._notes: list[str] = []
+        self._stopped: dict[str, str] = {}
+        self._seen: set[str] = set()
+
+    def office(self, name: str, machines: Mapping[str, Any]) -> None:
+        """machines: machine -> {platform, people: [addresses]}, as mail_check returns it."""
+        self._office, self._machines = name, machines
+
+    def stopped(self, machine: str, why: str) -> None:
+        """why: "failed" or "unreachable"."""
+        self._stopped[machine] = why
+
+    def files(self, machine: str, result: Mapping[str, Any]) -> None:
+        """result: what mail_files returned for the machine."""
+        self._seen.add(machine)
+        for entry in result.get("files", []):
+            for address in entry["people"]:
+                self._states.setdefault((address, machine, entry["program"]), []).append(entry["state"])
+            if entry.get("message"):
+                self._notes.append(f"{machine}: {entry['dest']}: {entry['message']}")
+        for entry in result.get("evidence", []):
+            if entry["verified"]:
+                self._verified.add((entry["address"], machine, entry["program"]))
+
+    def lines(self, check: bool = False) -> Iterator[str]:
+        """The summary; nothing when no office was worked on."""
+        if not self._office:
+            return
+        people = {address for machine in self._machines.values() for address in machine["people"]}
+        yield ""
+        yield f"Mail of office {self._office}: {_count(len(people), 'mailbox', 'mailboxes')} on {_count(len(self._machines), 'machine')}"
+        if check:
+            yield "Check only: nothing was written; the last column is what a run would do."
+        if self._states:
+            yield ""
+            yield from _table([HEADINGS, *(self._row(key) for key in sorted(self._states))])
+        rest = [*self._left_out(), *dict.fromkeys(self._notes)]
+        if rest:
+            yield ""
+            yield from rest
+
+    def _row(self, key: tuple[str, str, str]) -> tuple[str, ...]:
+        outcome = next(name for name in OUTCOMES if name in self._states[key])
+        in_place = "verified" if key in self._verified else "prepared"
+        return (*key, _NOT_IN_PLACE.get(outcome, in_place), OUTCOMES[outcome])
+
+    def _left_out(self) -> Iterator[str]:
+        """Machines without a result, each with the reason and the people who are waiting for it."""
+        for name in sorted({*self._machines, *self._stopped} - (self._seen - set(self._stopped))):
+            machine = self._machines.get(name, {"platform": "", "people": []})
+            why = self._stopped.get(name)
+            if not why and machine["platform"] and machine["platform"] != "linux":
+                why = f"left out, {machine['platform']} machines are not provisioned by this version"
+            elif not why:
+                why = (
+                    "left out of this run" if machine["platform"] else "left out, in none of the groups linux, windows, macos of hosts.yml"
+                )
+            waiting = f" ({', '.join(machine['people'])})" if machine["people"] else ""
+            yield f"{name}: {why}{waiting}"
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,0 +1,127 @@
+"""What must hold of every role, playbook and template, whoever adds one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+import yaml
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.programs import PROGRAMS
+
+ROOT = Path(__file__).resolve().parents[2]
+ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
+CLIENTS = [role for role in ROLES if role.name in {program.role for program in PROGRAMS.values()}]
+PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
+TEMPLATES = sorted(ROOT.glob("roles/*/templates/**/*.j2"))
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def options(role: Path) -> dict[str, Any]:
+    return load(role / "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("role", ROLES, ids=name)
+def test_defaults_and_argument_specs_are_one_interface(role: Path) -> None:
+    path = role / "defaults/main.yml"
+    defaults = load(path) or {} if path.exists() else {}
+    spec = options(role)
+    assert {key: option["default"] for key, option in spec.items() if "default" in option} == defaults
+    assert all("default" in option or option.get("required") for option in spec.values())
+    assert all(option.get("description") and option.get("type") for option in spec.values())
+
+
+@pytest.mark.parametrize("role", ROLES, ids=name)
+def test_variables_carry_the_role_s_name(role: Path) -> None:
+    for key in options(role):
+        assert key == role.name or key.startswith(f"{role.name}_"), key
+    for path in role.glob("vars/**/*.yml"):
+        for key in load(path):
+            assert key.startswith((f"__{role.name}_", f"{role.name}_")), key
+
+
+@pytest.mark.parametrize("role", CLIENTS, ids=name)
+def test_a_client_role_is_one_short_list_of_tasks(role: Path) -> None:
+    text = (role / "tasks/main.yml").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 40
+    assert "tags:" not in text, "tags are on the role lines of the playbooks"
+    assert text.count("msp.charter_mail.mail_files:") == 1, "one round trip per role and machine"
+
+
+@pytest.mark.parametrize("role", ROLES, ids=name)
+def test_a_role_has_a_readme(role: Path) -> None:
+    assert (role / "README.md").read_text(encoding="utf-8").startswith("# ")
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS, ids=name)
+def test_a_playbook_is_a_list_of_roles(playbook: Path) -> None:
+    assert len(playbook.read_text(encoding="utf-8").splitlines()) < 40
+    assert re.fullmatch(r"[a-z_]+", playbook.stem), "a name with a dash cannot be run from the installed collection"
+    for play in load(playbook):
+        assert not {"tasks", "pre_tasks", "post_tasks", "handlers"} & play.keys()
+
+
+def test_the_root_holds_one_entry_playbook() -> None:
+    (entry,) = [path for path in ROOT.glob("*.yml") if path.name != "galaxy.yml"]
+    assert [play["ansible.builtin.import_playbook"] for play in load(entry)] == ["playbooks/provision_mail.yml"]
+
+
+def test_the_list_of_programs_and_the_roles_agree() -> None:
+    """A program of the list has rows in its role's table, and a row's program is in the list."""
+    rows: dict[str, set[str]] = {}
+    for role in CLIENTS:
+        text = (role / "vars/main.yml").read_text(encoding="utf-8")
+        rows[role.name] = set(re.findall(r"\bprogram: *([a-z0-9_-]+)", text))
+    listed: dict[str, set[str]] = {}
+    for program, entry in PROGRAMS.items():
+        listed.setdefault(entry.role, set()).add(program)
+    assert rows == listed
+
+
+def test_every_client_role_is_in_the_playbooks() -> None:
+    for playbook in ("provision_mail", "preview_mail"):
+        (play,) = load(ROOT / f"playbooks/{playbook}.yml")
+        assert [role["role"].rpartition(".")[2] for role in play["roles"]] == ["mail", *dict.fromkeys(p.role for p in PROGRAMS.values())]
+
+
+def test_the_model_s_role_knows_no_program() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "roles/mail").rglob("*.yml"))
+    assert not [program for program in PROGRAMS if re.search(rf"\b{program}\b", text, re.IGNORECASE)]
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=name)
+def test_a_template_parses_and_decides_nothing(template: Path) -> None:
+    text = template.read_text(encoding="utf-8")
+    jinja2.Environment(extensions=["jinja2.ext.do"], autoescape=False).parse(text)  # noqa: S701 - parsed, never rendered
+    account = r"(account|incoming|outgoing|person)[.\w]*"
+    assert not re.search(rf"{account} *\| *(ansible\.builtin\.)?d(efault)?\b", text), "the model fills every default in"
+
+
+def test_plain_text_is_not_expressible() -> None:
+    for provider in load(ROOT / "roles/mail/vars/main/providers.yml")["__mail_providers"]:
+        for server in (provider["imap"], provider["pop"], *provider["smtp"]):
+            assert server["security"] in ("tls", "starttls")
+    nested = options(ROOT / "roles/mail")["mail_providers"]["options"]
+    assert nested["imap"]["options"]["security"]["choices"] == ["tls", "starttls"]
+
+
+@pytest.mark.parametrize("provider", ["charter", "spectrum", "roadrunner"])
+def test_provider_facts_are_dated_and_sourced(provider: str) -> None:
+    text = (ROOT / "roles/mail/vars/main/providers.yml").read_text(encoding="utf-8")
+    before = text.partition(f"- name: {provider}\n")[0].rpartition("\n\n")[2]
+    assert re.search(r"Checked \d{4}-\d\d-\d\d\. Source: ", before)
+
+
+def test_only_public_parts_of_ansible_are_used() -> None:
+    for path in (ROOT / "plugins").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "ansible._internal" not in text and "module_utils._internal" not in text, path

@@ -1,0 +1,247 @@
+"""What a technician types, and what comes back: whole playbooks on machines that are folders."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.playbook import ROOT, command, play, tree, write_office
+
+HEADER = "address,full_name,machines,login,programs,state\n"
+JANE = "jane@example.org,Jane Doe,desk-01,jane,thunderbird msmtp,\n"
+JOHN = "john@example.org,John Roe,desk-01 desk-02,john,thunderbird,\n"
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Path:
+    return write_office(tmp_path / "acme", HEADER + JANE + JOHN, "desk-01 desk-02")
+
+
+def machines(office: Path) -> dict[str, bytes]:
+    return tree(office.with_name("acme.machines"))
+
+
+def test_onboard_correct_and_let_go(office: Path) -> None:
+    """One office over its life: check, provision, again, a change by hand, a person leaves."""
+    check = play("provision-mail.yml", "-i", office, "--check", "--diff")
+    assert check.code == 0, check.out
+    assert "nothing was written" in check.out
+    assert "+passwordeval" in check.out
+    assert machines(office) == {}
+
+    first = play("provision-mail.yml", "-i", office)
+    assert first.code == 0, first.out
+    assert first.row("jane@example.org", "desk-01", "msmtp").split()[3:] == ["prepared", "new"]
+    assert first.row("john@example.org", "desk-02", "thunderbird").split()[3:] == ["prepared", "new"]
+    msmtprc = next(name for name in machines(office) if "jane" in name and "msmtp" in name)
+    written = machines(office)
+
+    again = play("provision-mail.yml", "-i", office)
+    assert again.code == 0
+    assert "changed=0" in again.row("desk-01", "ok=")
+    assert again.row("jane@example.org", "msmtp").endswith("unchanged")
+    assert machines(office) == written
+
+    path = office.with_name("acme.machines") / msmtprc
+    path.write_text("tampered\n", encoding="utf-8")
+    drift = play("provision-mail.yml", "-i", office)
+    assert drift.row("jane@example.org", "msmtp").endswith("put back after a change by hand")
+    assert path.read_bytes() == written[msmtprc]
+    assert any(content == b"tampered\n" for name, content in machines(office).items() if "backups" in name)
+
+    (office / "staff.csv").write_text(HEADER + JANE.replace(",\n", ",absent\n") + JOHN, encoding="utf-8")
+    gone = play("provision-mail.yml", "-i", office)
+    assert gone.code == 0, gone.out
+    assert gone.row("jane@example.org", "msmtp").split()[3:] == ["removed", "removed"]
+    assert not path.exists()
+    assert b"jane@example.org" not in b"".join(content for name, content in machines(office).items() if name.endswith(".cfg"))
+
+
+def test_tags_and_limit_mean_what_they_mean_elsewhere(office: Path) -> None:
+    run = play("provision-mail.yml", "-i", office, "--limit", "desk-01", "--tags", "terminal")
+    assert run.code == 0, run.out
+    assert {name.split("/")[0] for name in machines(office)} == {"desk-01"}
+    assert not [name for name in machines(office) if name.endswith(".cfg")]
+    assert "desk-02: left out of this run (john@example.org)" in run.out
+
+
+def test_every_problem_at_once_and_nothing_touched(office: Path) -> None:
+    bad = HEADER + JANE.replace("jane@", "jane").replace("msmtp", "msmpt") + JOHN.replace("desk-02", "desk-2") + JOHN
+    (office / "staff.csv").write_text(bad, encoding="utf-8")
+    # Also when the one machine named by --limit has no part in it.
+    run = play("provision-mail.yml", "-i", office, "--limit", "desk-02")
+    assert run.code != 0
+    for line in (
+        'staff.csv:2 (janeexample.org): column address: "janeexample.org" has no @; the full address is needed, as in jane@example.org',
+        'staff.csv:2 (janeexample.org): column programs: "msmpt" is not a program known here; did you mean msmtp?',
+        'staff.csv:3 (john@example.org): column machines: "desk-2" is not in hosts.yml; did you mean desk-02?',
+        "staff.csv:4 (john@example.org): column address: is there already, in staff.csv:3; one row per mailbox",
+    ):
+        assert run.row(line) == line
+    assert "4 problems with this office" in run.out
+    assert machines(office) == {}
+
+
+@pytest.mark.parametrize(
+    ("sheet", "said"),
+    [
+        (b"", "staff.csv:1: has no header"),
+        (b"address,full_name\nx@example.org,Zo\xeb\n", "staff.csv:2: is not UTF-8 text"),
+        (b"adress,full_name\n", 'column "adress" is not known; did you mean address?'),
+    ],
+)
+def test_a_sheet_that_cannot_be_read_is_never_an_empty_one(office: Path, sheet: bytes, said: str) -> None:
+    assert play("provision-mail.yml", "-i", office).code == 0
+    before = machines(office)
+    (office / "staff.csv").write_bytes(sheet)
+    run = play("provision-mail.yml", "-i", office)
+    assert run.code != 0
+    assert said in run.out
+    assert machines(office) == before
+
+
+def test_a_sheet_that_lost_its_people_or_is_gone_stops_the_run(office: Path) -> None:
+    assert play("provision-mail.yml", "-i", office).code == 0
+    before = machines(office)
+    (office / "staff.csv").write_text(HEADER, encoding="utf-8")
+    empty = play("provision-mail.yml", "-i", office)
+    assert empty.code != 0
+    assert "this machine has the mail of jane@example.org, john@example.org from an earlier run" in empty.out
+    (office / "staff.csv").unlink()
+    gone = play("provision-mail.yml", "-i", office)
+    assert gone.code != 0
+    assert "no people: neither" in gone.out
+    assert machines(office) == before
+
+
+def test_a_sheet_that_no_plugin_read_stops_the_run(office: Path) -> None:
+    """Another ansible.cfg, in which the plugin is not enabled, must not look like an office without people."""
+    settings = {"ANSIBLE_INVENTORY_ENABLED": "yaml", "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "false"}
+    run = play("provision-mail.yml", "-i", office, env=settings)
+    assert run.code != 0
+    assert "was not read as a staff sheet" in run.out
+    assert machines(office) == {}
+
+
+def test_two_offices_at_once_are_refused(office: Path, tmp_path: Path) -> None:
+    other = write_office(tmp_path / "other", HEADER, "box-01")
+    for sources in (["-i", office, "-i", other], ["-i", tmp_path]):
+        run = play("provision-mail.yml", *sources)
+        assert run.code != 0
+        assert "more than one office is loaded" in run.out
+    assert machines(office) == {}
+
+
+def test_cells_are_never_templates(office: Path) -> None:
+    """Neither on the way in, nor in the rendered file, nor in the summary."""
+    name = "{{ lookup('pipe', 'touch " + str(office.parent / "pwned") + "') }}"
+    (office / "staff.csv").write_text(HEADER + f'jane@example.org,"{name}",desk-01,jane,neomutt aerc thunderbird,\n', encoding="utf-8")
+    run = play("provision-mail.yml", "-i", office, "-vv", "--diff")
+    assert run.code == 0, run.out
+    assert not (office.parent / "pwned").exists()
+    found = [path for path, content in machines(office).items() if b"{{ lookup(" in content]
+    assert len(found) >= 2, found
+
+
+def test_people_in_yaml_stand_beside_those_of_the_sheet(office: Path) -> None:
+    (office / "host_vars").mkdir()
+    extra = "mail_accounts:\n  - {address: info@example.org, full_name: Front Desk, login: front, programs: [msmtp], smtp_port: 465}\n"
+    (office / "host_vars/desk-01.yml").write_text(extra, encoding="utf-8")
+    run = play("provision-mail.yml", "-i", office)
+    assert run.code == 0, run.out
+    assert run.row("info@example.org", "desk-01", "msmtp")
+    assert run.row("jane@example.org", "desk-01", "msmtp")
+
+
+def test_preview_contacts_no_machine_and_renders_every_platform(office: Path, tmp_path: Path) -> None:
+    (office / "hosts.yml").write_text(
+        "linux: {hosts: {desk-01: {ansible_host: 192.0.2.1, ansible_user: nobody, ansible_become: true}}}\n"
+        "windows: {hosts: {desk-02: {ansible_host: 192.0.2.2, ansible_connection: psrp, ansible_shell_type: powershell}}}\n"
+        "macos: {hosts: {mac-01: {ansible_host: 192.0.2.3}}}\n",
+        encoding="utf-8",
+    )
+    (office / "staff.csv").write_text(HEADER + JANE + JOHN + "m@example.org,Mac,mac-01,mac,,\n", encoding="utf-8")
+    run = play("playbooks/preview_mail.yml", "-i", office, "-e", f"mail_preview_dir={tmp_path}/seen", cwd=tmp_path)
+    assert run.code == 0, run.out
+    seen = tree(tmp_path / "seen")
+    assert [name for name in seen if name.startswith("desk-01/home/jane/")]
+    for machine, start in (("desk-01", "usr/lib/thunderbird/"), ("desk-02", "C/Program Files/"), ("mac-01", "Applications/")):
+        assert [name for name in seen if name.startswith(f"{machine}/{start}") and name.endswith(".cfg")], sorted(seen)
+    default = play("playbooks/preview_mail.yml", "-i", office, cwd=tmp_path)
+    assert default.code == 0
+    assert tree(tmp_path / "build/preview/acme").keys() == seen.keys()
+
+
+def test_machines_of_other_platforms_are_named(office: Path) -> None:
+    with (office / "hosts.yml").open("a", encoding="utf-8") as hosts:
+        hosts.write("windows: {hosts: {win-01: {}}}\nprinters: {hosts: {ink-01: {}}}\n")
+    (office / "staff.csv").write_text(HEADER + JANE + JOHN.replace("desk-02", "win-01 ink-01"), encoding="utf-8")
+    run = play("provision-mail.yml", "-i", office)
+    assert run.code == 0, run.out
+    assert "win-01: left out, windows machines are not provisioned by this version (john@example.org)" in run.out
+    assert "ink-01: left out, in none of the groups linux, windows and macos (john@example.org)" in run.out
+
+
+def test_a_machine_that_does_not_answer_is_named_with_its_people(office: Path) -> None:
+    (office / "host_vars").mkdir()
+    (office / "host_vars/desk-02.yml").write_text(
+        "ansible_connection: ssh\nansible_host: 127.0.0.1\nansible_port: 1\nmail_root: ''\n", encoding="utf-8"
+    )
+    run = play("provision-mail.yml", "-i", office)
+    assert run.code == 4
+    assert "desk-02: unreachable (john@example.org)" in run.out
+    assert run.row("john@example.org", "desk-01", "thunderbird")
+
+
+def test_the_sheet_is_an_inventory_source(office: Path) -> None:
+    graph = command("ansible-inventory", "-i", office, "--graph", "person_john_example_org")
+    assert [line.strip("| -") for line in graph.out.splitlines()] == ["@person_john_example_org:", "desk-01", "desk-02"]
+    listed = json.loads(command("ansible-inventory", "-i", office, "--host", "desk-02").out)
+    assert [row["address"] for row in listed["mail_staff"]] == ["john@example.org"]
+
+
+def test_the_shipped_example_is_provisioned_from_the_root(tmp_path: Path) -> None:
+    """`ansible-playbook provision-mail.yml`, exactly so, in a copy that has nothing but the files of the project."""
+    copy = tmp_path / "copy"
+    files = command("git", "ls-files", "-co", "--exclude-standard").out.splitlines()
+    for name in files:
+        target = copy / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).exists():
+            shutil.copy2(ROOT / name, target, follow_symlinks=False)
+    run = command("ansible-playbook", "provision-mail.yml", cwd=copy, env={"ANSIBLE_CONFIG": str(copy / "ansible.cfg")})
+    assert run.code == 0, run.out
+    assert run.row("john.obrien@example.org", "front-desk", "mbsync")
+    assert sorted(path.name for path in (copy / "build/example").iterdir()) == ["desk-01", "desk-02", "front-desk"]
+
+
+def test_new_office_is_ready_to_be_filled_in_and_never_overwritten(tmp_path: Path) -> None:
+    made = play("playbooks/new_office.yml", "-e", "office=acme", cwd=tmp_path)
+    assert made.code == 0, made.out
+    acme = tmp_path / "inventories/acme"
+    assert sorted(tree(acme)) == ["group_vars/all.yml", "hosts.yml", "staff.csv"]
+    header, example = (acme / "staff.csv").read_text().splitlines()
+    assert header.split(",")[0] == "address"
+    assert example.startswith("# ")
+    (acme / "staff.csv").write_text("mine", encoding="utf-8")
+    again = play("playbooks/new_office.yml", "-e", "office=acme", cwd=tmp_path)
+    assert again.code != 0
+    assert "is there already; nothing was changed" in again.out
+    assert (acme / "staff.csv").read_text() == "mine"
+    # Filled in by taking the comment signs away, it is an office.
+    (acme / "staff.csv").write_text(f"{header}\n{example.removeprefix('# ')}\n", encoding="utf-8")
+    hosts = (acme / "hosts.yml").read_text().replace("# desk-01:\n    #   ansible_host: 192.0.2.11", "desk-01:\n    desk-02:")
+    (acme / "hosts.yml").write_text(hosts, encoding="utf-8")
+    seen = play("playbooks/preview_mail.yml", "-i", acme, cwd=tmp_path)
+    assert seen.code == 0, seen.out
+    assert seen.row("jane.doe@example.org", "desk-02", "thunderbird")
+
+
+@pytest.mark.parametrize("name", ["", "../acme", "Acme", "a b"])
+def test_new_office_takes_folder_names_only(tmp_path: Path, name: str) -> None:
+    run = play("playbooks/new_office.yml", "-e", json.dumps({"office": name}), cwd=tmp_path)
+    assert run.code != 0
+    assert tree(tmp_path) == {}

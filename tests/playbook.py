@@ -1,0 +1,69 @@
+"""Run the project's playbooks as a technician does, for tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A machine of an office in a test: a folder below `root`, no other computer.
+LOCAL = """\
+  vars:
+    ansible_connection: local
+    ansible_python_interpreter: "{{ ansible_playbook_python }}"
+"""
+
+
+class Run(NamedTuple):
+    code: int
+    out: str
+
+    def row(self, *words: str) -> str:
+        """The one line of the output that has all these words."""
+        lines = [line for line in self.out.splitlines() if all(word in line for word in words)]
+        assert len(lines) == 1, (words, lines, self.out)
+        return lines[0]
+
+
+def command(*arguments: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> Run:
+    """Run a command of the environment that runs the tests; a deprecation warning is a failure."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+    environment |= {
+        "PATH": path,
+        "PWD": str(cwd),
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_NOCOLOR": "1",
+        "_ANSIBLE_TEMPLAR_UNTRUSTED_TEMPLATE_BEHAVIOR": "warning",
+        **(env or {}),
+    }
+    done = subprocess.run(
+        [*map(str, arguments)], cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert "[DEPRECATION WARNING]" not in done.stdout, done.stdout
+    return Run(done.returncode, done.stdout)
+
+
+def play(playbook: str, *arguments: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> Run:
+    return command("ansible-playbook", ROOT / playbook, *arguments, cwd=cwd, env=env)
+
+
+def write_office(folder: Path, sheet: str | bytes, hosts: str, settings: str = "") -> Path:
+    """An office below `folder`; hosts: the machines of group linux, separated by blanks, each a folder beside the office."""
+    (folder / "group_vars").mkdir(parents=True, exist_ok=True)
+    machines = "".join(f"    {name}:\n" for name in hosts.split())
+    root = '    mail_root: "{{ inventory_dir }}.machines/{{ inventory_hostname }}"\n'
+    (folder / "hosts.yml").write_text(f"linux:\n  hosts:\n{machines}{LOCAL}{root}", encoding="utf-8")
+    (folder / "staff.csv").write_bytes(sheet if isinstance(sheet, bytes) else sheet.encode())
+    (folder / "group_vars/all.yml").write_text(settings or "{}\n", encoding="utf-8")
+    return folder
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below `folder` with its content."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
