@@ -25,7 +25,7 @@ options:
     type: list
     elements: str
     choices: [thunderbird, msmtp, mbsync, neomutt, aerc]
-    default: []
+    default: [thunderbird, msmtp, mbsync, neomutt, aerc]
   root:
     description: A directory that stands for the machine, like C(DESTDIR). Nothing is looked up then; every login is
       taken to exist, with the home that is usual for the platform.
@@ -88,7 +88,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "logins": {"type": "list", "elements": "str", "default": []},
-            "packages": {"type": "list", "elements": "str", "choices": list(programs.KNOWN), "default": []},
+            "packages": {"type": "list", "elements": "str", "choices": list(programs.KNOWN), "default": list(programs.KNOWN)},
             "root": {"type": "str", "default": ""},
             "platform": {"type": "str", "choices": ["linux", "macos", "windows"], "default": "linux"},
         },

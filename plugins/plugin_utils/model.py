@@ -206,6 +206,8 @@ def check_row(row: Mapping[str, Any], policy: Policy) -> list[Problem]:
         if name.lower() not in PROGRAMS:
             hint = did_you_mean(name, PROGRAMS) or f"; known are: {', '.join(PROGRAMS)}"
             wrong("programs", f'"{printable(name)}" is not a program known here{hint}')
+        elif (protocol := _text(row, "protocol").lower() or "imap") in PROTOCOLS and protocol not in PROGRAMS[name.lower()].protocols:
+            wrong("programs", f"{name} cannot fetch mail by {protocol}; leave it out or write another protocol")
     for name in _words(row, "phones"):
         if name.lower() not in PHONES:
             wrong("phones", f'"{printable(name)}" is not {" or ".join(PHONES)}{did_you_mean(name, PHONES)}')
@@ -300,6 +302,7 @@ def _account(row: Mapping[str, Any], policy: Policy, primary: bool) -> Account:
     port = int(_text(row, "smtp_port") or policy.smtp_port or 0)
     identity = account_id(protocol, address)
     wanted = [name.lower() for name in _words(row, "programs")] or policy.programs or programs_on(policy.platform)
+    usable = [name for name, program in PROGRAMS.items() if policy.platform in program.platforms and protocol in program.protocols]
     command = PASSWORD_COMMANDS.get(policy.password_command, policy.password_command)
     return Account(
         id=identity,
@@ -315,7 +318,7 @@ def _account(row: Mapping[str, Any], policy: Policy, primary: bool) -> Account:
         outgoing=cast(Outgoing, {"protocol": "smtp", **_endpoint(_smtp(policy.entry, port)[0]), "username": address}),
         # The address may carry any of the shell's characters (RFC 5321 allows $ ` ' and more).
         password_command=command.replace("{address}", shlex.quote(address)),
-        programs=[name for name in PROGRAMS if name in wanted and policy.platform in PROGRAMS[name].platforms],
+        programs=[name for name in usable if name in wanted],
         phones=[name.lower() for name in _words(row, "phones")],
         primary=primary,
     )

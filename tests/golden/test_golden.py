@@ -20,7 +20,7 @@ from tests.playbook import play, tree
 
 HERE = Path(__file__).resolve().parent
 EXPECTED = HERE / "expected"
-AWKWARD = "O'Brien, \"Zoë\" \\ 名前 100% $HOME `id` {{ 7 * 7 }} # ; </script>"
+AWKWARD = 'O\'Brien, "Zoë" \\ 名前 100% $HOME `id` {{ 7 * 7 }} # ; </script>'
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,13 @@ def test_isp_files_are_what_the_wizard_reads(rendered: Path) -> None:
     provider = root.find("emailProvider")
     assert provider is not None
     servers = [
-        (server.get("type"), server.findtext("hostname"), server.findtext("port"), server.findtext("socketType"), server.findtext("username"))
+        (
+            server.get("type"),
+            server.findtext("hostname"),
+            server.findtext("port"),
+            server.findtext("socketType"),
+            server.findtext("username"),
+        )
         for tag in ("incomingServer", "outgoingServer")
         for server in provider.findall(tag)
     ]
@@ -126,7 +132,9 @@ def test_msmtp_has_one_command_a_line(rendered: Path) -> None:
 
 def test_mbsync_s_blocks_are_whole(rendered: Path) -> None:
     text = one(rendered, "desk", "home/jane/**/*[mi]*syncrc").read_text(encoding="utf-8")
-    blocks = [dict(shlex.split(line, posix=False)[:2] for line in block.splitlines() if line and line[0] != "#") for block in text.split("\n\n")]
+    blocks = [
+        dict(shlex.split(line, posix=False)[:2] for line in block.splitlines() if line and line[0] != "#") for block in text.split("\n\n")
+    ]
     assert len([block for block in blocks if "IMAPAccount" in block]) == 2
     assert all(block["Host"].strip('"') == "imap.charter.net" for block in blocks if "IMAPAccount" in block)
     assert not list((rendered / "desk/home/brien").rglob("*syncrc")), "mbsync speaks no POP"

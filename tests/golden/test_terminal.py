@@ -26,7 +26,11 @@ EXPECTED = Path(__file__).parent / "terminal/expected"
 PEOPLE = json.loads((Path(__file__).parent / "people.json").read_text(encoding="utf-8"))
 HEADER = "Managed by charter-mail: changes are put back by the next run."
 # What Debian 12 and Debian 13 have. Null, the version is not known, must give what the newest gives.
-VERSIONS = {"old": {"mbsync": "1.4.4", "aerc": "0.14.0"}, "new": {"mbsync": "1.5.1", "aerc": "0.20.0"}, "unknown": {"mbsync": None, "aerc": None}}
+VERSIONS = {
+    "old": {"mbsync": "1.4.4", "aerc": "0.14.0"},
+    "new": {"mbsync": "1.5.1", "aerc": "0.20.0"},
+    "unknown": {"mbsync": None, "aerc": None},
+}
 
 
 def _trusted(value: Any) -> Any:

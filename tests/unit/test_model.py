@@ -130,6 +130,11 @@ def test_programs_are_those_of_the_platform() -> None:
     assert programs("macos", "") == ["thunderbird"]
 
 
+def test_an_office_s_choice_of_programs_leaves_out_those_that_cannot_fetch() -> None:
+    (person,) = resolve_people([row(protocol="pop")], policy(programs=["mbsync", "neomutt"]))
+    assert person["accounts"][0]["programs"] == ["neomutt"]
+
+
 def test_the_office_s_password_command_gets_a_quoted_address() -> None:
     hostile = "a'$b`c@example.org"
     account = resolve_people([row(address=hostile)], policy(password_command="vault get mail/{address} --raw"))[0]["accounts"][0]
@@ -159,6 +164,7 @@ def test_the_office_s_password_command_gets_a_quoted_address() -> None:
         ({"login": "~root"}, "is not an account name"),
         ({"programs": "thunderbrid"}, 'column programs: "thunderbrid" is not a program known here; did you mean thunderbird?'),
         ({"programs": "word"}, "known are: thunderbird, msmtp, mbsync, neomutt, aerc"),
+        ({"programs": "mbsync", "protocol": "pop"}, "column programs: mbsync cannot fetch mail by pop; leave it out"),
         ({"phones": "iOs windows"}, 'column phones: "windows" is not ios or android'),
         ({"state": "gone"}, 'column state: "gone" is not present or absent'),
     ],
