@@ -96,13 +96,13 @@ class Policy:
     wins over the shipped entry of the same name.
     smtp_port: port to prefer, None for the provider's first. domains: allowed address domains, empty for any.
     password_command: a name of PASSWORD_COMMANDS or a command line with {address} in it.
-    platform: linux, windows or macos.
+    platform: linux, windows or macos; empty for a machine that is none of this project's.
     """
 
     providers: Sequence[Mapping[str, Any]]
     own_providers: Sequence[Mapping[str, Any]] = ()
     provider: str = "charter"
-    platform: str = "linux"
+    platform: str = ""
     smtp_port: int | None = None
     domains: Sequence[str] = ()
     programs: Sequence[str] = ()

@@ -34,9 +34,9 @@ UNUSED = {
 def machine(
     server: Mapping[str, Any] = SERVER, smtp: Mapping[str, Any] = SUBMISSION, row: Mapping[str, Any] | None = None, **settings: Any
 ) -> Any:
-    account = {"address": "jane@example.org", "full_name": "Jane Doe", "login": "jane", "programs": list(PROGRAMS), **(row or {})}
+    account = {"address": "jane@example.org", "full_name": "Jane Doe", "login": "jane", **(row or {})}
     provider = {"name": "charter", "imap": dict(server), "pop": dict(server), "smtp": [dict(smtp)]}
-    return {"mail_office": "Office", "mail_providers": [provider], "mail_accounts": [account], **settings}
+    return {"mail_office": "Office", "mail_programs": list(PROGRAMS), "mail_providers": [provider], "mail_accounts": [account], **settings}
 
 
 VARIANTS = {

@@ -25,7 +25,7 @@ PROVIDERS = yaml.safe_load((ROOT / "roles/mail/vars/main/providers.yml").read_te
 
 
 def policy(**settings: Any) -> Policy:
-    return Policy.of({"providers": PROVIDERS, **settings})
+    return Policy.of({"providers": PROVIDERS, "platform": "linux", **settings})
 
 
 def row(**cells: str) -> dict[str, str]:
