@@ -39,31 +39,59 @@ preview: .venv/runtime ## render what an office would get below build/preview/, 
 	$(RUN) ansible-playbook -i inventories/$(OFFICE) playbooks/preview_mail.yml $(ARGS)
 
 .PHONY: test
+ifeq ($(FLEET),no)
 test: lint check ## everything that proves this tree; FLEET=no leaves the containers out
-	@if [ "$(FLEET)" = no ]; then echo "FLEET=no: the container scenarios were left out on purpose; nothing was proved on real machines"; \
-	else $(MAKE) --no-print-directory fleet; fi
+	@echo "FLEET=no: the container scenarios were left out on purpose; no real server and no real mail program took part."
+else
+test: packages lint check fleet
+endif
+
+.PHONY: packages
+packages: ## install the Debian packages of bindep.txt that are missing
+	@sh tests/install_bindep.sh
 
 .PHONY: lint
-lint: .venv/dev ## ansible-lint, yamllint, ruff, mypy, shellcheck
+lint: .venv/dev ## ruff, mypy, yamllint, ansible-lint, shellcheck
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy plugins
 	$(RUN) yamllint --strict .
 	$(RUN) ansible-lint --config-file .config/ansible-lint.yml --quiet
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run $$(git ls-files '*.sh'); \
+	else echo "shellcheck is not here: shell scripts were not checked"; fi
 
 .PHONY: check
-check: .venv/dev ## unit, golden, contract and integration tests
+check: .venv/dev ## unit, golden, contract and integration tests, with the oldest and the newest ansible-core that run here
 	$(RUN) pytest
+	@$(MAKE) --no-print-directory newest
+
+# The .venv may have an old ansible-core because its Python is old. Where a newer Python is there, also one that is not on the
+# PATH, the tests that run Ansible are run again with it.
+NEWER = $(shell for p in python3.14 python3.13 python3.12 $(wildcard $(HOME)/.pyenv/versions/3.1[2-9]*/bin/python3); do \
+	"$$p" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1 && echo "$$p"; done | tail -n 1)
+
+.PHONY: newest
+newest: .venv/dev
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 12))'; then echo "The newest ansible-core is the one in .venv."; \
+	elif [ -z "$(NEWER)" ]; then echo "No Python 3.12 or later is here: nothing was tested with the newest ansible-core."; \
+	else $(MAKE) --no-print-directory .venv-newest/dev && PATH="$(CURDIR)/.venv-newest/bin:$$PATH" pytest -q tests/integration; fi
+
+.venv-newest/dev: requirements-dev.txt requirements.txt
+	$(NEWER) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@
 
 .PHONY: golden
 golden: .venv/dev ## write the golden files anew; read the difference before you commit it
 	$(RUN) GOLDEN_UPDATE=1 pytest -q tests/golden
 
 .PHONY: fleet
-fleet: .venv/dev ## the container scenarios: real servers, real mail programs, over SSH
+fleet: packages .venv/dev ## the container scenarios: real servers, real mail programs, over SSH
+	$(RUN) MOLECULE_GLOB='molecule/*/molecule.yml' molecule --base-config .config/molecule/config.yml test --all
 
 .PHONY: bench
-bench: .venv/dev ## measure; prints ratios taken side by side
+bench: packages .venv/dev ## measure; prints ratios taken side by side
+	$(RUN) python tests/benchmark/bench_files.py
 
 .PHONY: collection
 collection: .venv/dev ## build the collection artefact into build/
@@ -71,4 +99,4 @@ collection: .venv/dev ## build the collection artefact into build/
 
 .PHONY: clean
 clean: ## remove what the targets made, but for the cache of images
-	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-newest build .mypy_cache .ruff_cache .pytest_cache .hypothesis
