@@ -41,7 +41,7 @@ def lines_with_section(text: str) -> list[tuple[str, str]]:
 
 
 def is_ours(section: str, line: str, names: dict[str, list[str]]) -> bool:
-    return line.strip()[0] not in "#;[" and line.split("=")[0].strip() in names.get(section, [])
+    return line.strip()[0] not in "#;[" and line.split("=", maxsplit=1)[0].strip() in names.get(section, [])
 
 
 @given(files(), OURS)
