@@ -128,24 +128,32 @@ def merge(
     """Put our keys into ``text`` and take out those we put there before and no longer want.
 
     A key that already has our value keeps its line to the byte. A key that is there twice gets our value in both
-    places, because programs differ in which one counts. New keys go to the end of their section, new sections to the
-    end of the file after one blank line. Sections named in ``our_sections`` go, with that blank line, once they are
-    empty.
+    places, because programs differ in which one counts. The sign between key and value is the file's own, ``equals``
+    in a file without keys. New keys go to the end of their section, new sections to the end of the file after one
+    blank line. Sections named in ``our_sections`` go, with that blank line, once they are empty.
 
     Raises NotUnderstood when ``text`` does not parse; nothing is guessed then.
     """
     bom = "\ufeff" if text.startswith("\ufeff") else ""
     lines = _parse(text[len(bom) :])
     newline = next((line.end for line in lines if line.end), "\n")
-    pair = next((line for line in lines if line.kind == "pair"), None)
-    if pair is not None:  # as the file writes it, with or without spaces
-        equals = pair.lead.strip()[len(pair.key) :] + " " * pair.lead.endswith(" ")
+    equals = _sign(lines) or equals
     lines = _enforce(lines, ours, before or {})
     lines = _drop_empty(lines, ours, our_sections or [])
     lines, added = _add(lines, ours, equals, newline)
     return Merged(
         bom + "".join(line.text + line.end for line in lines), added, not any(line.text.strip() for line in lines)
     )
+
+
+def equals_sign(text: str) -> str:
+    """How the text writes the sign between key and value, with or without spaces. Raises NotUnderstood."""
+    return _sign(_parse(text.lstrip("\ufeff"))) or "="
+
+
+def _sign(lines: List[_Line]) -> str:
+    pair = next((line for line in lines if line.kind == "pair"), None)
+    return "" if pair is None else pair.lead.strip()[len(pair.key) :] + " " * pair.lead.endswith(" ")
 
 
 def _enforce(lines: List[_Line], ours: Keys, before: Dict[str, List[str]]) -> List[_Line]:

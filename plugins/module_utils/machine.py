@@ -41,18 +41,28 @@ def order(files: List[Dict[str, Any]], records: List[Dict[str, Any]]) -> List[un
     """Units in the order they are worked on.
 
     Those with files to write come first, in the order of their first file. What is only to be removed follows, the last
-    written first, so that nothing is left that points to something already gone.
+    written first, so that nothing is left that points to something already gone: files of the machine that were written
+    before and after those of the people are two units then.
     """
-    keys: Dict[Tuple[Optional[str], str], units.Unit] = {}
+    writing: Dict[Tuple[Optional[str], str], units.Unit] = {}
     for item in files:
-        key = (item["login"], item["program"])
-        keys.setdefault(key, units.Unit(*key, [], [])).wanted.append(item)
+        writing.setdefault((item["login"], item["program"]), _unit(item)).wanted.append(item)
     wanted = {item["dest"] for item in files}
-    for record in reversed(records):
-        if record["dest"] not in wanted:
-            key = (record["login"], record["program"])
-            keys.setdefault(key, units.Unit(*key, [], [])).gone.append(record)
-    return list(keys.values())
+    gone = [record for record in reversed(records) if record["dest"] not in wanted]
+    removing: List[units.Unit] = []
+    for _login, group in itertools.groupby(gone, key=lambda record: record["login"]):
+        block: Dict[str, units.Unit] = {}
+        for record in group:
+            unit = writing.get((record["login"], record["program"]))
+            if unit is None:
+                unit = block.setdefault(record["program"], _unit(record))
+            unit.gone.append(record)
+        removing += block.values()
+    return list(writing.values()) + removing
+
+
+def _unit(data: Dict[str, Any]) -> units.Unit:
+    return units.Unit(data["login"], data["program"], [], [])
 
 
 class Machine:
@@ -86,6 +96,7 @@ class Machine:
         finally:
             if not self.options.check:
                 self._remember(files, records)
+                self.store.release()
 
     def _remember(self, files: List[Dict[str, Any]], records: List[Dict[str, Any]]) -> None:
         old = {record["dest"]: record for record in records}

@@ -61,6 +61,8 @@ class Anchor(NamedTuple):
         info = os.fstat(handle)
         if info.st_uid not in (0, os.geteuid()):
             raise Refused("%s belongs to uid %d, so what is in it cannot be trusted" % (shown, info.st_uid))
+        if info.st_mode & stat.S_ISVTX:
+            return  # like /tmp: others can add names, but not take ours away; what is there is looked at by its owner
         open_to_group = info.st_mode & stat.S_IWGRP and info.st_gid not in _trusted_groups()
         if info.st_mode & stat.S_IWOTH or open_to_group:
             raise Refused("others than its owner can write to %s, so what is in it cannot be trusted" % shown)

@@ -81,7 +81,7 @@ class Store:
         self._load()
 
     def prepare(self) -> None:
-        """Make the directory, keep other runs out until this process ends, and read again what they left."""
+        """Make the directory, keep other runs out until :meth:`release`, and read again what they left."""
         if self._lock is not None:
             return
         base, _, name = self.relative.rpartition("/")
@@ -104,6 +104,12 @@ class Store:
                     raise StoreError("another run has been writing on this machine for %d s" % LOCK_SECONDS) from None
                 time.sleep(0.1)
         self._load()
+
+    def release(self) -> None:
+        """Let other runs in."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _load(self) -> None:
         try:

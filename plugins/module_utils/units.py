@@ -260,7 +260,7 @@ def _plan_keys(plan: Plan, record: Record, wanted: str) -> None:
     try:
         if found is not None:
             text = found.content.decode("utf-8")
-        merged = keyfile.merge(text, ours, before, (old or {}).get("sections", []))
+        merged = keyfile.merge(text, ours, before, (old or {}).get("sections", []), keyfile.equals_sign(wanted))
         there = _keys_digest(keyfile.present(text, before), (old or {}).get("salt"))
     except (keyfile.NotUnderstood, UnicodeDecodeError) as error:
         reason = str(error) if isinstance(error, keyfile.NotUnderstood) else "it is not UTF-8 text"

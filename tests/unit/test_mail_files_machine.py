@@ -1,0 +1,617 @@
+"""What happens to files on a machine, shown below a prefix: states, units, roll-back, backups, removal, memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.msp.charter_mail.plugins.module_utils import machine, paths, payload, store, units
+
+JANE = "home/jane"
+
+
+def item(dest: str = ".rc", content: str = "one\n", **more: Any) -> dict[str, Any]:
+    """One file as the controller sends it; an absolute dest is a file of the machine."""
+    login = None if dest.startswith("/") else more.get("login", "jane")
+    return {
+        "dest": dest if login is None else f"~{login}/{dest}",
+        "path": dest,
+        "login": login,
+        "program": "msmtp",
+        "people": ["jane@example.org"],
+        "mode": "0600",
+        "dir_mode": "0700",
+        "strategy": "replace",
+        "sensitive": False,
+        "running": [],
+        "content": content,
+        **more,
+    }
+
+
+class Office:
+    """A machine below a directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.state = root / "var/lib/charter-mail/state.json"
+        self.backups = root / "var/lib/charter-mail/backups"
+
+    def run(self, *files: dict[str, Any], **more: Any) -> machine.Machine:
+        options = {
+            "name": "set",
+            "root": str(self.root),
+            "platform": "linux",
+            "take_over": False,
+            "backups": 3,
+            "check": False,
+            "diff": True,
+            "secrets": [],
+            **more,
+        }
+        run = machine.Machine(machine.Options(**options))
+        run.apply(list(files))
+        return run
+
+    def both(self, *files: dict[str, Any], **more: Any) -> list[tuple[str, str, bool]]:
+        """Run as a check and for real, which must say the same. Returns (dest, state, changed) of each file."""
+        before = self.tree()
+        check = self.run(*files, check=True, **more)
+        assert self.tree() == before, "a check wrote something"
+        real = self.run(*files, **more)
+        assert check.files == real.files
+        assert check.diff == real.diff
+        return [(f["dest"], f["state"], f["changed"]) for f in real.files]
+
+    def one(self, file: dict[str, Any], **more: Any) -> tuple[str, bool]:
+        ((_, state, changed),) = self.both(file, **more)
+        return state, changed
+
+    def home(self, name: str = ".rc") -> Path:
+        return self.root / JANE / name
+
+    def tree(self) -> dict[str, tuple[int, bytes]]:
+        return {
+            str(path.relative_to(self.root)): (path.lstat().st_mode, path.read_bytes() if path.is_file() else b"")
+            for path in self.root.rglob("*")
+            if path.is_symlink() or path.exists()
+        }
+
+    def kept(self, name: str = "~jane%2F.rc") -> list[str]:
+        return [path.read_text() for path in sorted(self.backups.glob(name + ".*"))]
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    root = tmp_path / "machine"
+    root.mkdir()
+    return Office(root)
+
+
+# --- states of a file that is ours alone
+
+
+def test_created_then_unchanged(office: Office) -> None:
+    assert office.one(item(".config/x/rc", mode="0640")) == ("created", True)
+    path = office.home(".config/x/rc")
+    assert path.read_text() == "one\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    before = office.tree()
+    assert office.one(item(".config/x/rc", mode="0640")) == ("unchanged", False)
+    assert office.tree() == before
+
+
+def test_pending_when_we_want_something_else(office: Office) -> None:
+    office.run(item())
+    assert office.one(item(content="two\n")) == ("pending", True)
+    assert office.home().read_text() == "two\n"
+    assert office.kept() == [], "what we wrote ourselves needs no backup"
+    assert office.one(item(content="two\n", mode="0644")) == ("pending", True)
+    assert stat.S_IMODE(office.home().stat().st_mode) == 0o644
+
+
+def test_drift_when_someone_else_changed_it(office: Office) -> None:
+    office.run(item())
+    office.home().write_text("theirs\n")
+    assert office.one(item()) == ("drift", True)
+    assert office.home().read_text() == "one\n"
+    assert office.kept() == ["theirs\n"]
+    office.home().chmod(0o666)
+    assert office.one(item()) == ("drift", True)
+    assert stat.S_IMODE(office.home().stat().st_mode) == 0o600
+
+
+def test_conflict_when_both_changed_it(office: Office) -> None:
+    office.run(item())
+    office.home().write_text("theirs\n")
+    assert office.one(item(content="two\n")) == ("conflict", True)
+    assert office.home().read_text() == "two\n"
+    assert office.kept() == ["theirs\n"]
+
+
+def test_missing_when_it_was_deleted(office: Office) -> None:
+    office.run(item())
+    office.home().unlink()
+    assert office.one(item()) == ("missing", True)
+    assert office.home().read_text() == "one\n"
+
+
+def test_foreign_is_left_alone_until_taken_over(office: Office) -> None:
+    office.home().parent.mkdir(parents=True)
+    office.home().write_text("theirs\n")
+    assert office.one(item()) == ("foreign", False)
+    assert office.one(item()) == ("foreign", False), "it does not become ours by being looked at"
+    assert office.home().read_text() == "theirs\n"
+    assert office.one(item(), take_over=True) == ("created", True)
+    assert office.home().read_text() == "one\n"
+    assert office.kept() == ["theirs\n"]
+
+
+def test_a_file_that_is_already_right_becomes_ours(office: Office) -> None:
+    office.home().parent.mkdir(parents=True)
+    office.home().write_text("one\n")
+    office.home().chmod(0o600)
+    assert office.one(item()) == ("unchanged", False)
+    assert office.both() == [("/home/jane/.rc", "removed", True)]
+    assert not office.home().exists()
+
+
+def test_someone_else_made_the_same_change(office: Office) -> None:
+    office.run(item())
+    office.home().write_text("two\n")
+    assert office.one(item(content="two\n")) == ("unchanged", False)
+    office.home().write_text("three\n")
+    assert office.one(item(content="two\n")) == ("drift", True)
+
+
+# --- keys
+
+
+KEYS = {"strategy": "keys", "content": "[a]\nx=1\n"}
+
+
+def test_keys_join_a_file_of_the_program_and_leave_it_again(office: Office) -> None:
+    office.home().parent.mkdir(parents=True)
+    office.home().write_text("[p]\nown=1\n")
+    office.home().chmod(0o644)
+    assert office.one(item(**KEYS)) == ("pending", True)
+    assert office.home().read_text() == "[p]\nown=1\n\n[a]\nx=1\n"
+    assert stat.S_IMODE(office.home().stat().st_mode) == 0o644, "the program decides who may read its file"
+    assert office.one(item(**KEYS)) == ("unchanged", False)
+    office.home().write_text("[p]\nown=2\nmore=3\n\n[a]\nx=1\n")
+    assert office.one(item(**KEYS)) == ("unchanged", False), "lines of the program are not drift"
+    office.home().write_text("[p]\nown=2\n\n[a]\nx=9\n")
+    assert office.one(item(**KEYS)) == ("drift", True)
+    assert office.one(item(strategy="keys", content="[a]\nx=2\n")) == ("pending", True)
+    office.home().write_text("[p]\nown=2\n\n[a]\nx=9\n")
+    assert office.one(item(strategy="keys", content="[a]\nx=3\n")) == ("conflict", True)
+    assert office.one(item(strategy="keys", content="[b]\ny=1\n")) == ("pending", True)
+    assert office.home().read_text() == "[p]\nown=2\n\n[b]\ny=1\n"
+    assert office.both() == [("/home/jane/.rc", "removed", True)]
+    assert office.home().read_text() == "[p]\nown=2\n"
+
+
+def test_a_keys_file_goes_only_when_we_made_it_and_nothing_else_is_left(office: Office) -> None:
+    assert office.one(item(**KEYS)) == ("created", True)
+    office.run()
+    assert not office.home().exists()
+    office.run(item(**KEYS))
+    office.home().write_text("[a]\nx=1\nuser=1\n")
+    office.run()
+    assert office.home().read_text() == "[a]\nuser=1\n"
+
+
+def test_a_keys_file_that_was_deleted_is_missing(office: Office) -> None:
+    office.run(item(**KEYS))
+    office.home().unlink()
+    assert office.one(item(**KEYS)) == ("missing", True)
+    office.run()
+    assert not office.home().exists()
+
+
+def test_a_keys_file_that_cannot_be_understood_is_not_touched(office: Office) -> None:
+    office.home().parent.mkdir(parents=True)
+    office.home().write_bytes(b"{json: 1}\n")
+    run = office.run(item(**KEYS))
+    assert (run.files[0]["state"], run.files[0]["changed"]) == ("conflict", False)
+    assert "line 1" in run.files[0]["message"]
+    office.home().write_bytes(b"a=\xff\n")
+    assert office.one(item(**KEYS)) == ("conflict", False)
+    assert office.home().read_bytes() == b"a=\xff\n"
+    office.home().write_text("")
+    office.run(item(**KEYS))
+    office.home().write_text("<xml>\n")
+    assert office.both() == [("/home/jane/.rc", "conflict", False)]
+    office.home().write_text("[a]\nx=1\n")
+    assert office.both() == [("/home/jane/.rc", "removed", True)], "our keys are not forgotten meanwhile"
+
+
+# --- once
+
+
+def test_once_is_the_users_afterwards(office: Office) -> None:
+    once = item(strategy="once")
+    assert office.one(once) == ("created", True)
+    office.home().write_text("theirs\n")
+    office.home().chmod(0o644)
+    assert office.one(once) == ("unchanged", False)
+    assert office.one(item(strategy="once", content="two\n")) == ("unchanged", False)
+    office.home().unlink()
+    assert office.one(once) == ("unchanged", False)
+    assert not office.home().exists()
+
+
+def test_once_is_removed_only_when_nobody_changed_it(office: Office) -> None:
+    once = item(strategy="once")
+    office.run(once)
+    assert office.both() == [("/home/jane/.rc", "removed", True)]
+    assert not office.home().exists()
+    office.run(once)
+    office.home().write_text("theirs\n")
+    assert office.both() == [("/home/jane/.rc", "unchanged", False)]
+    assert office.home().read_text() == "theirs\n"
+    assert office.both() == []
+
+
+def test_once_does_not_touch_a_file_that_was_there(office: Office) -> None:
+    office.home().parent.mkdir(parents=True)
+    office.home().write_text("theirs\n")
+    assert office.one(item(strategy="once")) == ("unchanged", False)
+    assert office.both() == []
+    assert office.home().read_text() == "theirs\n"
+
+
+# --- removal
+
+
+def test_what_is_no_longer_declared_goes_backwards_with_the_directories_made_for_it(office: Office) -> None:
+    machine_file = item("/etc/x/3", mode="0644", dir_mode="0755")
+    files = [item("a/1"), item("a/b/2"), machine_file, item(".4", program="aerc")]
+    office.run(*files)
+    assert office.both() == [
+        ("/home/jane/.4", "removed", True),
+        ("/etc/x/3", "removed", True),
+        ("/home/jane/a/b/2", "removed", True),
+        ("/home/jane/a/1", "removed", True),
+    ]
+    assert list((office.root / JANE).iterdir()) == []
+    assert not (office.root / "etc").exists()
+    assert json.loads(office.state.read_text())["sets"] == {}
+
+
+def test_a_drifted_file_is_backed_up_and_removed(office: Office) -> None:
+    office.run(item("d/.rc"))
+    office.home("d/.rc").write_text("theirs\n")
+    office.home("d/other").write_text("stays\n")
+    assert office.both() == [("/home/jane/d/.rc", "removed", True)]
+    assert office.kept("~jane%2Fd%2F.rc") == ["theirs\n"]
+    assert [path.name for path in office.home("d").iterdir()] == ["other"]
+
+
+def test_a_file_that_is_gone_anyway_is_forgotten(office: Office) -> None:
+    office.run(item())
+    office.home().unlink()
+    assert office.both() == [("/home/jane/.rc", "removed", False)]
+    assert office.both() == []
+
+
+def test_sets_do_not_touch_each_other(office: Office) -> None:
+    office.run(item(), name="first")
+    assert office.both(item(".other"), name="second") == [("/home/jane/.other", "created", True)]
+    assert office.both(name="second") == [("/home/jane/.other", "removed", True)]
+    assert office.home().exists()
+    ((_, state, _),) = office.both(item(content="two\n"), name="second", take_over=True)
+    assert state == "refused"
+    assert office.home().read_text() == "one\n"
+
+
+def test_kept_when_empty_only_if_written_before(office: Office) -> None:
+    empty = item("/etc/m", content="nobody\n", only_known=True)
+    assert office.both(empty) == []
+    office.run(item("/etc/m", content="jane\n"))
+    assert office.both(empty) == [("/etc/m", "pending", True)]
+    assert (office.root / "etc/m").read_text() == "nobody\n"
+
+
+# --- units
+
+
+def test_a_unit_is_rolled_back_as_a_whole_and_the_others_go_on(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.run(item(".a", "old a\n"), item(".c", "old c\n"), item(".gone", "old gone\n"))
+    office.home(".a").write_text("theirs\n")
+    put = paths.put
+
+    def full(place: paths.Place, temporary: str) -> None:
+        if place.name == ".c" and not calls:
+            calls.append(1)
+            raise OSError(28, "No space left on device")
+        put(place, temporary)
+
+    calls: list[int] = []
+    monkeypatch.setattr(paths, "put", full)
+    before = office.tree()
+    files = [item(".a", "new\n"), item("made/.b", "new\n"), item(".c", "new\n"), item(".d", "new\n", program="aerc")]
+    run = office.run(*files)
+    assert {f["dest"]: (f["state"], f["changed"]) for f in run.files} == {
+        "/home/jane/.a": ("failed", False),
+        "/home/jane/made/.b": ("failed", False),
+        "/home/jane/.c": ("failed", False),
+        "/home/jane/.gone": ("failed", False),
+        "/home/jane/.d": ("created", True),
+    }
+    assert "No space left" in run.files[2]["message"]
+    after = {name: value for name, value in office.tree().items() if not name.startswith("var/")}
+    assert after == {**{n: v for n, v in before.items() if not n.startswith("var/")}, f"{JANE}/.d": after[f"{JANE}/.d"]}
+    again = office.run(*files)
+    assert [f["state"] for f in again.files] == ["conflict", "created", "pending", "removed", "unchanged"]
+
+
+def test_removal_is_rolled_back_too(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.run(item(".a"), item(".b"))
+    discard = paths.discard
+
+    def deny(place: paths.Place, name: str) -> None:
+        if name == ".a":
+            raise PermissionError(13, "denied")
+        discard(place, name)
+
+    monkeypatch.setattr(paths, "discard", deny)
+    run = office.run()
+    assert [f["state"] for f in run.files] == ["failed", "failed"]
+    assert office.home(".a").read_text() == office.home(".b").read_text() == "one\n"
+    monkeypatch.undo()
+    assert [f["state"] for f in office.run().files] == ["removed", "removed"]
+
+
+def test_a_file_that_changes_under_our_hands_is_not_overwritten(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.run(item())
+    stage = paths.stage
+
+    def slow(place: paths.Place, *rest: Any) -> str:
+        if place.name == ".rc":
+            office.home().write_text("just now\n")
+        return stage(place, *rest)
+
+    monkeypatch.setattr(paths, "stage", slow)
+    run = office.run(item(content="two\n"))
+    assert run.files[0]["state"] == "failed"
+    assert "run again" in run.files[0]["message"]
+    assert office.home().read_text() == "just now\n"
+    assert [p.name for p in office.home().parent.iterdir()] == [".rc"], "no temporary file is left"
+
+
+def test_one_refused_file_holds_back_its_unit(office: Office) -> None:
+    office.home("dir").mkdir(parents=True)
+    assert office.both(item(".a"), item("dir"), item(".b", program="aerc")) == [
+        ("/home/jane/.a", "failed", False),
+        ("/home/jane/dir", "refused", False),
+        ("/home/jane/.b", "created", True),
+    ]
+    assert not office.home(".a").exists()
+
+
+def test_a_running_program_blocks_its_unit(office: Office) -> None:
+    unit = units.Unit("jane", "msmtp", [item(".a"), item(".b", running=["thunderbird-very-long"])], [])
+    office.home().parent.mkdir(parents=True)
+    job = units.Job(
+        paths.Anchor(str(office.home().parent), "home"),
+        "/home/jane",
+        None,
+        False,
+        False,
+        False,
+        [],
+        {"thunderbird-ver"},  # Linux keeps 15 characters
+        {},
+        lambda dest, content: None,
+    )
+    result = units.run(unit, job)
+    assert [(f["state"], f["changed"]) for f in result["files"]] == [("blocked", False), ("blocked", False)]
+    assert "close it" in result["files"][1]["message"]
+    assert not office.home(".a").exists()
+
+
+# --- paths
+
+
+def test_links_inside_the_home_are_followed_and_stay(office: Office) -> None:
+    office.home("dots").mkdir(parents=True)
+    office.home(".rc").symlink_to("dots/rc")
+    office.home(".config").symlink_to(str(office.home("dots")))
+    assert office.both(item(), item(".config/y")) == [
+        ("/home/jane/.rc", "created", True),
+        ("/home/jane/.config/y", "created", True),
+    ]
+    assert office.home(".rc").is_symlink()
+    assert office.home("dots/rc").read_text() == office.home("dots/y").read_text() == "one\n"
+
+
+@pytest.mark.parametrize("target", ["{out}", "../../out", "dots/../../../out", "loop"])
+def test_links_out_of_the_home_are_refused(office: Office, target: str) -> None:
+    out = office.root / "out"
+    out.mkdir()
+    office.home("dots").mkdir(parents=True)
+    office.home("loop").symlink_to("loop")
+    office.home(".config").symlink_to(target.format(out=out))
+    office.home(".rc").symlink_to(target.format(out=out) + "/rc")
+    ((_, one, _), (_, two, _)) = office.both(item(".config/y"), item(program="aerc"))
+    assert (one, two) == ("refused", "refused")
+    assert list(out.iterdir()) == []
+
+
+def test_special_files_are_refused(office: Office) -> None:
+    office.home().parent.mkdir(parents=True)
+    os.mkfifo(office.home())
+    assert office.one(item()) == ("refused", False)
+
+
+def test_machine_files_are_refused_in_a_directory_others_can_write(office: Office) -> None:
+    (office.root / "etc").mkdir()
+    (office.root / "etc").chmod(0o777)
+    assert office.one(item("/etc/x")) == ("refused", False)
+    assert office.one(item("/etc/sub/x")) == ("refused", False)
+    (office.root / "etc").chmod(0o755)
+    assert office.one(item("/etc/x")) == ("created", True)
+
+
+def test_an_absolute_link_stays_below_the_prefix(office: Office) -> None:
+    (office.root / "etc").mkdir()
+    (office.root / "etc/x").symlink_to("/srv/x")
+    (office.root / "srv/x").mkdir(parents=True)
+    assert office.one(item("/etc/x/y")) == ("created", True)
+    assert (office.root / "srv/x/y").read_text() == "one\n"
+
+
+# --- memory
+
+
+def test_the_state_knows_no_content_and_is_for_root_alone(office: Office) -> None:
+    office.run(item(content="password hunter22\n"), item(".k", strategy="keys", content="[a]\nx=hunter22\n"))
+    assert "hunter22" not in office.state.read_text()
+    assert stat.S_IMODE(office.state.stat().st_mode) == 0o600
+    assert stat.S_IMODE(office.state.parent.stat().st_mode) == 0o700
+    assert json.loads(office.state.read_text())["version"] == 1
+
+
+def test_the_state_is_not_written_when_nothing_changes(office: Office) -> None:
+    office.run(item(), item(".s", sensitive=True))
+    before = office.state.stat()
+    office.run(item(), item(".s", sensitive=True))
+    assert office.state.stat().st_ino == before.st_ino
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"version": 1}', '{"version": 1, "sets": {"a": [1]}}', '{"version": 2, "sets": {}}']
+)
+def test_a_damaged_state_stops_the_run(office: Office, text: str) -> None:
+    office.run(item())
+    office.state.write_text(text)
+    before = office.tree()
+    with pytest.raises(store.StoreError, match="state file"):
+        office.run(item(content="two\n"))
+    assert office.tree() == before
+
+
+def test_sensitive_content_leaves_no_trace(office: Office) -> None:
+    secret = item(content="hunter22\n", sensitive=True)
+    run = office.run(secret)
+    office.home().write_text("old secret\n")
+    run = office.run(item(content="hunter33\n", sensitive=True))
+    assert run.files[0]["state"] == "conflict"
+    shown = json.dumps([run.diff, run.files])
+    assert "hunter" not in shown
+    assert "old secret" not in shown
+    assert run.diff[0]["before"] != run.diff[0]["after"]
+    traces = b"".join(p.read_bytes() for p in office.state.parent.rglob("*") if p.is_file())
+    for word in ("hunter22\n", "hunter33\n", "old secret\n"):
+        assert word.strip().encode() not in traces
+        assert store.digest(word.encode()).encode() not in traces
+    assert office.one(item(content="hunter33\n", sensitive=True)) == ("unchanged", False)
+    assert office.one(item(content="hunter44\n", sensitive=True)) == ("pending", True)
+    office.home().write_text("x\n")
+    assert office.one(item(content="hunter44\n", sensitive=True)) == ("drift", True)
+
+
+def test_secrets_are_hidden_on_both_sides_of_the_diff(office: Office) -> None:
+    office.run(item(content='old &"pw1 x\n'))
+    run = office.run(
+        item(content="new aHVudGVyMjI= a%20b hunter22\n"), secrets=["hunter22", "a b", '&"pw1'], check=True
+    )
+    assert run.diff == [
+        {
+            "before": "old •••• x\n",
+            "after": "new •••• •••• ••••\n",
+            "before_header": "/home/jane/.rc",
+            "after_header": "/home/jane/.rc",
+        }
+    ]
+
+
+def test_backups_are_bounded_private_and_rotate(office: Office) -> None:
+    office.run(item())
+    for number in range(5):
+        office.home().write_text(f"{number}\n")
+        office.run(item())
+    assert office.kept() == ["4\n", "3\n", "2\n"]
+    assert stat.S_IMODE(office.backups.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(p.stat().st_mode) for p in office.backups.iterdir()} == {0o600}
+    office.home().write_text("4\n")
+    office.run(item())
+    assert office.kept() == ["4\n", "3\n", "2\n"], "the same content is not kept twice"
+    office.home().write_text("5\n")
+    office.run(item(), backups=1)
+    assert office.kept() == ["5\n"]
+    office.home().write_text("6\n")
+    office.run(item(), backups=0)
+    assert office.kept() == ["5\n"]
+
+
+def test_a_backup_that_fails_stops_the_unit(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.run(item())
+    office.home().write_text("theirs\n")
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store.Store, "backup", full)
+    assert office.run(item()).files[0]["state"] == "failed"
+    assert office.home().read_text() == "theirs\n"
+
+
+# --- other things
+
+
+@pytest.mark.parametrize(
+    ("platform", "home", "shown", "state"),
+    [
+        ("macos", "Users/jane", "/Users/jane", "Library/Application Support/charter-mail"),
+        ("windows", "C/Users/jane", "C:/Users/jane", "C/ProgramData/charter-mail"),
+    ],
+)
+def test_other_platforms_below_a_prefix(office: Office, platform: str, home: str, shown: str, state: str) -> None:
+    assert office.both(item(), platform=platform) == [(f"{shown}/.rc", "created", True)]
+    assert (office.root / home / ".rc").is_file()
+    assert (office.root / state / "state.json").is_file()
+
+
+def test_evidence_needs_all_patterns_in_one_file(office: Office) -> None:
+    office.home("p/1").mkdir(parents=True)
+    office.home("p/2").mkdir()
+    office.home("p/1/prefs").write_text("user x\nhost y\n")
+    office.home("p/2/prefs").write_text("host z\n")
+    secret = office.root / "secret"
+    secret.mkdir()
+    (secret / "prefs").write_text("outside\n")
+    office.home("p/3").symlink_to(secret)
+    run = office.run()
+
+    def ask(*patterns: str) -> bool:
+        question = {
+            "login": "jane",
+            "address": "j@x.org",
+            "program": "t",
+            "glob": "p/*/prefs",
+            "patterns": list(patterns),
+        }
+        (answer,) = run.evidence([question])
+        return bool(answer["verified"])
+
+    assert ask("^user x$", "^host y$")
+    assert not ask("^user x$", "^host z$")
+    assert not ask("^outside")
+    assert not ask()
+
+
+def test_the_parcel_comes_back_and_is_stable() -> None:
+    data = {"files": [{"content": "ü\r\n\u2028"}]}
+    assert payload.unpack(payload.pack(data)) == data
+    assert payload.pack(data) == payload.pack(data)
+    with pytest.raises(ValueError, match="parcel"):
+        payload.unpack("aGVsbG8=")
