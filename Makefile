@@ -31,12 +31,17 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 	@touch $@ .venv/runtime
 
 .PHONY: provision
-provision: .venv/runtime ## provision an office (OFFICE=example; ARGS="--check --diff")
-	$(RUN) ansible-playbook -i inventories/$(OFFICE) provision-mail.yml $(ARGS)
+provision: office .venv/runtime ## provision an office (OFFICE=example; ARGS="--check --diff")
+	@$(RUN) ansible-playbook -i inventories/$(OFFICE) provision-mail.yml $(ARGS)
 
 .PHONY: preview
-preview: .venv/runtime ## render what an office would get below build/preview/, contacting no machine
-	$(RUN) ansible-playbook -i inventories/$(OFFICE) playbooks/preview_mail.yml $(ARGS)
+preview: office .venv/runtime ## render what an office would get below build/preview/, contacting no machine
+	@$(RUN) ansible-playbook -i inventories/$(OFFICE) playbooks/preview_mail.yml $(ARGS)
+
+.PHONY: office
+office:
+	@test -d inventories/$(OFFICE) || { echo "There is no inventories/$(OFFICE). A new office:" \
+	".venv/bin/ansible-playbook playbooks/new_office.yml -e office=$(OFFICE)" >&2; exit 1; }
 
 .PHONY: test
 ifeq ($(FLEET),no)
