@@ -97,4 +97,5 @@ def _survey(sheet: list[Mapping[str, Any]], machines: Mapping[str, Machine]) -> 
         people.update(addresses)
         if addresses:
             found[name] = {"platform": machine.policy.platform, "people": addresses}
-    return {"people": len(people), "machines": found}
+    named = len(sheet) + sum(len(machine.rows) for machine in machines.values())
+    return {"people": len(people), "named": named, "machines": found}

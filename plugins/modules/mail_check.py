@@ -36,6 +36,10 @@ people:
   description: How many people the office has, those who left not counted.
   type: int
   returned: success
+named:
+  description: How many rows the office has, those of people who left counted.
+  type: int
+  returned: success
 machines:
   description: >-
     Of every machine with people, its platform (empty when it is in none of the groups linux, windows, macos) and their addresses.

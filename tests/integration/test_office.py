@@ -57,6 +57,10 @@ def test_onboard_correct_and_let_go(office: Path) -> None:
     assert gone.code == 0, gone.out
     assert gone.row("jane@example.org", "msmtp").split()[3:] == ["removed", "removed"]
     assert not path.exists()
+    (office / "staff.csv").write_text(HEADER + JANE.replace(",\n", ",absent\n") + JOHN.replace(",\n", ",absent\n"), encoding="utf-8")
+    closed = play("provision-mail.yml", "-i", office)
+    assert closed.code == 0, "that everybody left is said, so it is not a sheet that lost its people"
+    assert closed.row("john@example.org", "desk-02", "thunderbird").endswith("removed")
     assert b"jane@example.org" not in b"".join(content for name, content in machines(office).items() if name.endswith(".cfg"))
 
 
