@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from playing import Play, account, states  # noqa: E402
+from playing import Play, Unsafe, account, states  # noqa: E402
 
 EVIL = "{{ lookup('pipe', 'id') }} {% raw %} ünï €"
 FILES: list[dict[str, Any]] = [
@@ -143,19 +143,6 @@ def unsafe(value: Any) -> Any:
     if isinstance(value, list):
         return [unsafe(inner) for inner in value]
     return Unsafe(value) if isinstance(value, str) and "{" in value else value
-
-
-class Unsafe(str):
-    """Written with the tag !unsafe."""
-
-
-def _represent(dumper: Any, data: Unsafe) -> Any:
-    return dumper.represent_scalar("!unsafe", str(data), style='"')
-
-
-import yaml  # noqa: E402
-
-yaml.SafeDumper.add_representer(Unsafe, _represent)
 
 
 def test_secrets_show_nowhere(play: Play, tmp_path: Path) -> None:
@@ -346,6 +333,6 @@ def test_files_belong_to_their_people_and_nothing_leads_root_astray(play: Play, 
     assert not result["forgotten"]["failed"]
     assert states(result["forgotten"])[f"{homes[1]}/.msmtprc"] == "removed"
     assert set(states(result["undone"]).values()) == {"removed"}
-    assert sorted(os.listdir(homes[0] / "real")) == []
+    assert list((homes[0] / "real").iterdir()) == []
     state = json.loads((crowd.state / "state.json").read_text())
     assert list(state["sets"]) == ["machine"]
