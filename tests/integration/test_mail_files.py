@@ -182,7 +182,6 @@ def test_secrets_show_nowhere(play: Play, tmp_path: Path) -> None:
 # --- as root, with people of this machine
 
 NOT_ROOT = "needs root: makes throw-away logins"
-STATE = Path("/var/lib/charter-mail")
 
 
 class Crowd:
@@ -203,23 +202,19 @@ def crowd(tmp_path: Path) -> Iterator[Crowd]:
         pytest.skip(NOT_ROOT)
     if not shutil.which("useradd"):
         pytest.skip("needs useradd")
-    state = tmp_path / "state"
-    state.mkdir(mode=0o700)
-    made = not STATE.exists()
-    STATE.mkdir(parents=True, exist_ok=True, mode=0o700)
-    wrap = ["unshare", "--mount", "sh", "-ec", f'mount --bind {state} {STATE}; exec "$@"', "sh"]
+    lib = tmp_path / "lib"
+    lib.mkdir(mode=0o755)
+    wrap = ["unshare", "--mount", "sh", "-ec", f'mount --bind {lib} /var/lib; exec "$@"', "sh"]
     logins = [f"cmt{os.getpid()}{letter}" for letter in "abc"]
     try:
         if subprocess.run([*wrap, "true"], capture_output=True, check=False).returncode:
             pytest.skip("needs a mount namespace of its own, to leave the state of this machine alone")
         for login in logins:
             subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", login], check=True)
-        yield Crowd(logins, wrap, state)
+        yield Crowd(logins, wrap, lib / "charter-mail")
     finally:
         for login in logins:
             subprocess.run(["userdel", "--remove", login], capture_output=True, check=False)
-        if made:
-            STATE.rmdir()
 
 
 def as_login(login: str, script: str) -> dict[str, Any]:
