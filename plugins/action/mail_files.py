@@ -60,13 +60,15 @@ class Renderer:
         """The text of one file. Raises AnsibleError."""
         if template not in self._sources:
             self._sources[template] = self._prepare(template)
-        templar, text, newlines = self._sources[template]
+        templar, source, newlines = self._sources[template]
         templar.available_variables = {**self._vars, **variables}
         overrides = {"trim_blocks": True, "lstrip_blocks": False}
-        result = templar.template(text, escape_backslashes=False, overrides=overrides)
-        result = "" if result is None else plain(result) if isinstance(result, str) else str(result)
+        result = templar.template(source, escape_backslashes=False, overrides=overrides)
+        if not isinstance(result, str):  # a template that is one expression keeps the type of its value
+            return "" if result is None else str(plain(result))
+        text = str(plain(result))
         # Jinja drops a newline at the end of a source; `template` puts it back by this rule.
-        return result + "\n" * (newlines - (len(result) - len(result.rstrip("\n"))))
+        return text + "\n" * (newlines - (len(text) - len(text.rstrip("\n"))))
 
     def _prepare(self, template: str) -> tuple[Any, Any, int]:
         action = self._action

@@ -33,6 +33,13 @@ class ActionModule(ActionBase):
 """
 
 
+class Unsafe(str):
+    """Text that is never a template, as the inventory plugin hands it over; written with the tag !unsafe."""
+
+
+yaml.SafeDumper.add_representer(Unsafe, lambda dumper, data: dumper.represent_scalar("!unsafe", str(data), style='"'))
+
+
 class Play:
     """A project directory with templates, and its results."""
 
@@ -81,7 +88,7 @@ class Play:
                 "ANSIBLE_HOME": str(self.where / ".ansible"),
                 "ANSIBLE_INJECT_FACT_VARS": "false",
                 "ANSIBLE_PIPELINING": "true",
-                "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+                "ANSIBLE_PYTHON_INTERPRETER": os.environ.get("TARGET_PYTHON", sys.executable),
                 "_ANSIBLE_TEMPLAR_UNTRUSTED_TEMPLATE_BEHAVIOR": "warning",
                 **(environment or {}),
             },

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from playing import Play, account, states  # noqa: E402
+from playing import Play, Unsafe, account, states  # noqa: E402
 
 EVIL = "{{ lookup('pipe', 'id') }} {% raw %} ünï €"
 FILES: list[dict[str, Any]] = [
@@ -145,19 +145,6 @@ def unsafe(value: Any) -> Any:
     return Unsafe(value) if isinstance(value, str) and "{" in value else value
 
 
-class Unsafe(str):
-    """Written with the tag !unsafe."""
-
-
-def _represent(dumper: Any, data: Unsafe) -> Any:
-    return dumper.represent_scalar("!unsafe", str(data), style='"')
-
-
-import yaml  # noqa: E402
-
-yaml.SafeDumper.add_representer(Unsafe, _represent)
-
-
 def test_secrets_show_nowhere(play: Play, tmp_path: Path) -> None:
     """Not in the most talkative output, not in the state, not in a backup."""
     root = tmp_path / "machine"
@@ -195,7 +182,6 @@ def test_secrets_show_nowhere(play: Play, tmp_path: Path) -> None:
 # --- as root, with people of this machine
 
 NOT_ROOT = "needs root: makes throw-away logins"
-STATE = Path("/var/lib/charter-mail")
 
 
 class Crowd:
@@ -216,23 +202,19 @@ def crowd(tmp_path: Path) -> Iterator[Crowd]:
         pytest.skip(NOT_ROOT)
     if not shutil.which("useradd"):
         pytest.skip("needs useradd")
-    state = tmp_path / "state"
-    state.mkdir(mode=0o700)
-    made = not STATE.exists()
-    STATE.mkdir(parents=True, exist_ok=True, mode=0o700)
-    wrap = ["unshare", "--mount", "sh", "-ec", f'mount --bind {state} {STATE}; exec "$@"', "sh"]
+    lib = tmp_path / "lib"
+    lib.mkdir(mode=0o755)
+    wrap = ["unshare", "--mount", "sh", "-ec", f'mount --bind {lib} /var/lib; exec "$@"', "sh"]
     logins = [f"cmt{os.getpid()}{letter}" for letter in "abc"]
     try:
         if subprocess.run([*wrap, "true"], capture_output=True, check=False).returncode:
             pytest.skip("needs a mount namespace of its own, to leave the state of this machine alone")
         for login in logins:
             subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", login], check=True)
-        yield Crowd(logins, wrap, state)
+        yield Crowd(logins, wrap, lib / "charter-mail")
     finally:
         for login in logins:
             subprocess.run(["userdel", "--remove", login], capture_output=True, check=False)
-        if made:
-            STATE.rmdir()
 
 
 def as_login(login: str, script: str) -> dict[str, Any]:
@@ -346,6 +328,6 @@ def test_files_belong_to_their_people_and_nothing_leads_root_astray(play: Play, 
     assert not result["forgotten"]["failed"]
     assert states(result["forgotten"])[f"{homes[1]}/.msmtprc"] == "removed"
     assert set(states(result["undone"]).values()) == {"removed"}
-    assert sorted(os.listdir(homes[0] / "real")) == []
+    assert list((homes[0] / "real").iterdir()) == []
     state = json.loads((crowd.state / "state.json").read_text())
     assert list(state["sets"]) == ["machine"]
