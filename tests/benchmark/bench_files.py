@@ -239,8 +239,8 @@ def main() -> int:
             rows = measure(where, inventory, log, tasks)
             other = mitogen(where, inventory, log)
     table(rows if isinstance(other, str) else rows + other, rows[2][2])
-    if isinstance(other, str):
-        print(other)
+    note = "Mitogen keeps a Python process on the machine; the one SSH command that starts it is not in its rows."
+    print(other if isinstance(other, str) else note)
     if [row[1] for row in rows[:2]] != [1, 1]:
         print("mail_files needed more than one SSH command", file=sys.stderr)
         return 1

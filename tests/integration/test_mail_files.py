@@ -214,7 +214,7 @@ def crowd(tmp_path: Path) -> Iterator[Crowd]:
         yield Crowd(logins, wrap, lib / "charter-mail")
     finally:
         for login in logins:
-            subprocess.run(["userdel", "--remove", login], capture_output=True, check=False)
+            subprocess.run(["userdel", "--remove", "--force", login], capture_output=True, check=False)
 
 
 def as_login(login: str, script: str) -> dict[str, Any]:

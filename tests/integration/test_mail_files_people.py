@@ -1,0 +1,137 @@
+"""The process that works for a person, and a run without root. Needs root to make throw-away logins."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.msp.charter_mail.plugins.module_utils import machine, persons
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes throw-away logins")
+
+
+@pytest.fixture(scope="module")
+def person() -> Iterator[persons.Person]:
+    login = f"cmp{os.getpid()}"
+    subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", login], check=True)
+    try:
+        found = persons.find(login)
+        assert found is not None
+        yield found
+    finally:
+        subprocess.run(["userdel", "--remove", "--force", login], capture_output=True, check=False)
+
+
+def nothing(dest: str, content: bytes) -> None:
+    raise AssertionError("no backup was expected")
+
+
+def test_the_child_has_the_rights_of_the_person_for_good(person: persons.Person) -> None:
+    def look(_backup: persons.Backup) -> dict[str, Any]:
+        try:
+            os.setuid(0)
+            back = True
+        except PermissionError:
+            back = False
+        umask = os.umask(0)
+        return {"ids": [*os.getresuid(), *os.getresgid()], "groups": os.getgroups(), "back": back, "umask": umask}
+
+    seen = persons.as_person(person, look, nothing)
+    assert seen["ids"] == [person.uid] * 3 + [person.gid] * 3
+    assert 0 not in seen["groups"]
+    assert seen["back"] is False
+    assert seen["umask"] == 0o077
+    assert os.geteuid() == 0
+
+
+def test_backups_are_written_by_root_and_a_failure_reaches_the_child(person: persons.Person) -> None:
+    kept: list[tuple[str, bytes, int]] = []
+
+    def keep(dest: str, content: bytes) -> None:
+        if dest == "full":
+            raise OSError("disk full")
+        kept.append((dest, content, os.geteuid()))
+
+    def work(backup: persons.Backup) -> str:
+        backup("a", b"\0\xff" * 200000)
+        try:
+            backup("full", b"")
+        except OSError as error:
+            return str(error)
+        return "no error"
+
+    assert "backup" in persons.as_person(person, work, keep)
+    assert kept == [("a", b"\0\xff" * 200000, 0)]
+
+
+@pytest.mark.parametrize(
+    ("work", "words"),
+    [
+        (lambda _: 1 / 0, "ZeroDivisionError"),
+        (lambda _: os.kill(os.getpid(), signal.SIGKILL), "died"),
+        (lambda _: os._exit(3), "died"),
+        (lambda _: signal.pause(), "took longer"),
+    ],
+)
+def test_a_child_that_fails_is_told(
+    person: persons.Person, monkeypatch: pytest.MonkeyPatch, work: Any, words: str
+) -> None:
+    monkeypatch.setattr(persons, "SECONDS", 1)
+    with pytest.raises(persons.NotDone, match=words):
+        persons.as_person(person, work, nothing)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_running_programs_are_those_of_the_person(person: persons.Person) -> None:
+    assert "sleep" not in persons.running(person.uid)
+    sleeper = subprocess.Popen(["sleep", "60"], user=person.uid)
+    try:
+        for _ in range(100):
+            if "sleep" in persons.running(person.uid):
+                break
+        else:
+            pytest.fail("the process was not seen")
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    assert "sleep" not in persons.running(person.uid)
+
+
+def test_without_root_only_the_own_home_is_written(person: persons.Person) -> None:
+    def file(dest: str, path: str, login: str | None) -> dict[str, Any]:
+        return {
+            **{"dest": dest, "path": path, "login": login, "program": dest, "people": [], "content": "x\n"},
+            **{"mode": "0600", "dir_mode": "0700", "strategy": "replace", "sensitive": False, "running": []},
+        }
+
+    files = [
+        file("~me/.rc", ".rc", person.login),
+        file("~root/.rc", ".rc", "root"),
+        file("/etc/charter-mail-test", "/etc/charter-mail-test", None),
+    ]
+
+    def work(_backup: persons.Backup) -> list[str]:
+        os.environ["HOME"] = person.home
+        run = machine.Machine(machine.Options("set", "", "linux", False, 3, False, False, []))
+        run.apply(files)
+        return [outcome["state"] for outcome in run.files]
+
+    assert persons.as_person(person, work, nothing) == ["created", "refused", "refused"]
+    assert persons.as_person(person, work, nothing) == ["unchanged", "refused", "refused"]
+    home = Path(person.home)
+    assert (home / ".rc").read_text() == "x\n"
+    assert stat.S_IMODE((home / ".local/state/charter-mail/state.json").stat().st_mode) == 0o600
+    assert not Path("/etc/charter-mail-test").exists()
+
+
+def test_a_home_that_is_not_there_or_not_ones_own_is_refused(person: persons.Person, tmp_path: Path) -> None:
+    assert "does not exist" in str(persons.home_problem(person._replace(home=str(tmp_path / "none"))))
+    assert "belongs to uid 0" in str(persons.home_problem(person._replace(home=str(tmp_path))))
+    assert persons.home_problem(person) is None
