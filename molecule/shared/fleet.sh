@@ -57,11 +57,13 @@ EOF
 }
 
 # The throw-away CA is trusted by the system's programs and, through a policy as an office would do it, by Thunderbird.
+# Thunderbird fetches POP mail at its start; its question for the password would stand in the way of everything else.
 trust() {
   in_container "$1" sh -eu <<EOF
 echo '$CA' >/usr/local/share/ca-certificates/standin.crt
 update-ca-certificates >/dev/null 2>&1
-mkdir -p /etc/thunderbird/policies
+mkdir -p /etc/thunderbird/policies /etc/thunderbird/pref
+echo 'pref("mail.suppressAlertsForTests", true);' >/etc/thunderbird/pref/fleet.js
 echo '{"policies": {"Certificates": {"Install": ["/usr/local/share/ca-certificates/standin.crt"]}}}' \
   >/etc/thunderbird/policies/policies.json
 EOF
@@ -118,6 +120,6 @@ if [ "$1" = --podman-options ]; then
 fi
 # Two checkouts on one host must not meet.
 FLEET=charter-mail-$2-$(sha256sum <<<"$ROOT" | cut -c 1-8)
-STATE=${CHARTER_MAIL_CACHE:-$ROOT/.cache}/fleet/$2
+STATE=$ROOT/.cache/fleet/$2
 readonly FLEET STATE
 "$1"

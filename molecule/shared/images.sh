@@ -72,19 +72,14 @@ from_base_image() {
 
 # Root file system from Debian's packages alone. There is no screen, so drivers for one are left out.
 from_packages() {
-  local options=() line
+  local options=() mirrors=() line
   while read -r line; do options+=("--aptopt=$line"); done < <(apt_settings)
+  while read -r line; do mirrors+=("$line"); done < <(sources "$suite")
   for line in '/usr/share/doc/*' '/usr/share/man/*' '/usr/share/locale/*' '/usr/lib/*/dri/*' '/usr/lib/*/libLLVM*'; do
     options+=("--dpkgopt=path-exclude=$line")
   done
-  # shellcheck disable=SC2016  # mmdebstrap sets $1
-  sources "$suite" | mmdebstrap --quiet --variant=apt --include="${packages// /,}" "${options[@]}" \
-    --aptopt='APT::Install-Recommends "false"' "$suite" "$2"
-}
-
-# What a Debian container gets from its host is no part of an image: names are looked up in /etc/hosts alone.
-import() {
-  podman import --quiet --change 'CMD ["/sbin/init"]' "$1" "$2" >/dev/null
+  mmdebstrap --quiet --variant=apt --include="${packages// /,}" "${options[@]}" --aptopt='APT::Install-Recommends "false"' \
+    "$suite" "$2" "${mirrors[@]}"
 }
 
 make() {
@@ -98,7 +93,7 @@ make() {
     from_base_image "$1" "$archive.part.tar.zst" || from_packages "$1" "$archive.part.tar.zst"
     mv "$archive.part.tar.zst" "$archive"
   fi
-  import "$archive" "$(name "$1")"
+  podman import --quiet --change 'CMD ["/sbin/init"]' "$archive" "$(name "$1")" >/dev/null
   for old in "$CACHE/$1"-*.tar.zst; do [ "$old" = "$archive" ] || rm -f "$old"; done
 }
 
