@@ -17,7 +17,7 @@ done <bindep.txt
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then
-  root=env
+  root="env"
 elif sudo -n true 2>/dev/null; then
   root="sudo -n env"
 else
