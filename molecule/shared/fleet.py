@@ -5,10 +5,16 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import time
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from email import message_from_string
+from email.message import EmailMessage
+from email.policy import default
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import office
 import pytest
@@ -22,10 +28,22 @@ DELIVERED_WITHIN = 20  # seconds
 MAILBOXES = office.read(SCENARIO / "inventory")
 
 
-def each(*programs: str, protocol: str = "") -> pytest.MarkDecorator:
-    """Run the test as `box` for every mailbox that is read with one of the programs (with any when none is named)."""
-    boxes = [box for box in MAILBOXES if not programs or set(programs) & set(box.programs)]
-    return pytest.mark.parametrize("box", [box for box in boxes if protocol in ("", box.protocol)], ids=str)
+PEOPLE = sorted({(box.machine, box.login) for box in MAILBOXES})
+# What has its settings in one file per person; none of them fetches by POP but NeoMutt.
+IMAP_ONLY = {"mbsync", "aerc"}
+
+
+def uses(box: office.Mailbox, program: str) -> bool:
+    return program in box.programs and (box.protocol == "imap" or program not in IMAP_ONLY)
+
+
+def each(program: str) -> pytest.MarkDecorator:
+    """Run the test as `box` for every mailbox that is used with the program."""
+    return pytest.mark.parametrize("box", [box for box in MAILBOXES if uses(box, program)], ids=str)
+
+
+def boxes_of(machine: str, login: str) -> list[office.Mailbox]:
+    return [box for box in MAILBOXES if (box.machine, box.login) == (machine, login)]
 
 
 @functools.cache
@@ -61,7 +79,7 @@ def ask_thunderbird(host: str, login: str, **request: Any) -> dict[str, Any]:
 @functools.cache
 def thunderbird(host: str, login: str) -> dict[str, Any]:
     """What the person's Thunderbird says once it has logged in everywhere and sent a message from every identity."""
-    boxes = [box for box in MAILBOXES if (box.machine, box.login) == (host, login)]
+    boxes = boxes_of(host, login)
     passwords = {box.address: box.password for box in boxes}
     return ask_thunderbird(host, login, passwords=passwords, send_to=boxes[0].address, subject=subject())
 
@@ -72,33 +90,53 @@ def subject() -> str:
 
 
 def message(box: office.Mailbox, line: str) -> str:
+    """A message to oneself."""
     return f"From: {box.address}\nTo: {box.address}\nSubject: {line}\n\nBody\n"
 
 
-def delivered(address: str, line: str) -> bool:
-    """Whether a message with the line in it arrives in the mailbox on the stand-in."""
-    return _soon(lambda: standin().run("grep -rqF -- %s %s", line, f"/srv/mail/{address}/Maildir").rc == 0)
+def post(box: office.Mailbox, line: str) -> None:
+    """Put a message into the mailbox, as if it had come from elsewhere."""
+    result = standin().run("printf %%s %s | sendmail -- %s", message(box, line), box.address)
+    assert result.rc == 0 and delivered(box, line), result.stderr
 
 
-def taken_in(box: office.Mailbox) -> bool:
-    """Whether the stand-in took mail of this mailbox in at the host and port, and so in the TLS mode, it is to use."""
+def delivered(box: office.Mailbox, line: str) -> EmailMessage:
+    """The message with this subject, which is in the mailbox on the stand-in in a moment."""
+
+    def look() -> str:
+        return standin().run("grep -rhF --null-data -- %s %s | tr -d '\\0'", line, f"/srv/mail/{box.address}/Maildir").stdout
+
+    return cast(EmailMessage, message_from_string(soon(look, f"a message {line!r} for {box.address}"), policy=default))
+
+
+@contextmanager
+def took_in(box: office.Mailbox) -> Iterator[None]:
+    """During the block the stand-in takes mail of this mailbox in, at the host and port (so in the TLS mode) it is to use."""
     host, port, _ = box.outgoing
-    return logged(f"standin/{host}:{port}/smtpd.* sasl_username={box.address}$")
+    with logged(f"standin/{host}:{port}/smtpd.* sasl_username={re.escape(box.address)}$"):
+        yield
 
 
-def fetched(box: office.Mailbox) -> bool:
-    """Whether the person logged in to fetch mail at the stand-in."""
+@contextmanager
+def let_in(box: office.Mailbox) -> Iterator[None]:
+    """During the block the stand-in lets the person in to fetch mail."""
     service = {"imap": "imap-login", "pop": "pop3-login"}[box.protocol]
-    return logged(f"{service}: .*Logged in: user=<{box.address}>.*, TLS")
+    with logged(f"{service}: .*Logged in: user=<{re.escape(box.address)}>.*, TLS"):
+        yield
 
 
-def logged(pattern: str) -> bool:
-    """Whether a line of the stand-in's log matches the pattern, in a moment at the latest."""
-    return _soon(lambda: standin().run("journalctl --boot --no-pager | grep -qE -- %s", pattern).rc == 0)
+@contextmanager
+def logged(pattern: str) -> Iterator[None]:
+    """During the block, or in a moment, the stand-in logs a line that matches the extended regular expression."""
+    cursor = standin().check_output("journalctl --lines 0 --show-cursor --quiet").removeprefix("-- cursor: ")
+    yield
+    soon(lambda: standin().run("journalctl --after-cursor %s | grep -E -- %s", cursor, pattern).stdout, pattern)
 
 
-def _soon(holds: Any) -> bool:
+def soon(look: Callable[[], str], what: str) -> str:
+    """What `look` finds within the time that mail may take."""
     end = time.monotonic() + DELIVERED_WITHIN
-    while not (found := holds()) and time.monotonic() < end:
+    while not (found := look()):
+        assert time.monotonic() < end, f"the stand-in never saw {what}"
         time.sleep(0.3)
-    return bool(found)
+    return found

@@ -16,7 +16,7 @@ import json, poplib, imaplib, smtplib, ssl, sys
 todo, user, password, sender, recipient = json.load(sys.stdin)
 context = ssl.create_default_context()
 def smtp(host="smtp.charter.net"):
-    client = smtplib.SMTP(host, 587, timeout=10)
+    client = smtplib.SMTP(host, 587, timeout=3)
     client.ehlo()
     return client
 def inside():
@@ -36,14 +36,14 @@ answers = {
     "send": lambda: inside().sendmail(sender, recipient, "Subject: away\\n\\nx") or "taken",
     "relay": lambda: [client := smtplib.SMTP_SSL("smtp.charter.net", 465, context=context), client.ehlo(),
                       client.docmd("MAIL", f"FROM:<{sender}>"), client.docmd("RCPT", f"TO:<{recipient}>")][-1][0],
-    "wrong name": lambda: imaplib.IMAP4_SSL("pop.charter.net", 993, timeout=10),
+    "wrong name": lambda: imaplib.IMAP4_SSL("pop.charter.net", 993, timeout=3),
     "wrong mode": lambda: smtp("mobile.charter.net"),
-    "outside": lambda: __import__("socket").create_connection(("192.0.2.1", 25), timeout=10),
+    "outside": lambda: __import__("socket").create_connection(("192.0.2.1", 25), timeout=3),
 }
 try:
     answer = answers[todo]()
 except Exception as error:
-    answer = f"{type(error).__name__}: {error}"
+    answer = f"refused: {error}"
 print(json.dumps(answer))
 """
 
@@ -55,7 +55,7 @@ def ask(todo: str, user: str = BOX.address, password: str = BOX.password, sender
 
 def test_lets_nobody_in_before_tls() -> None:
     assert "auth" not in ask("offers before tls")
-    assert (ask("auth before tls"), ask("mail before tls")) == (503, 530)
+    assert (ask("auth before tls"), ask("mail before tls")) == (530, 530)
 
 
 def test_lets_people_in_by_their_full_address() -> None:
@@ -69,14 +69,14 @@ def test_lets_people_in_by_their_full_address() -> None:
 def test_takes_mail_from_its_sender_alone() -> None:
     assert ask("send") == "taken"
     assert "553" in ask("send", sender="somebody.else@example.org")
-    assert ask("relay", to="somebody@example.com") == 554
+    assert ask("relay", sender="", to="somebody@example.com") == 554
 
 
 def test_keeps_mail_to_others_to_itself() -> None:
-    assert ask("send", to="somebody@example.com") == "taken"
-    assert fleet.logged("to=<somebody@example.com>, relay=none, .*discard|to=<somebody@example.com>, .*by the stand-in")
+    with fleet.logged("to=<somebody@example.com>, relay=none, .*by the stand-in"):
+        assert ask("send", to="somebody@example.com") == "taken"
 
 
 @pytest.mark.parametrize("wrong", ["wrong name", "wrong mode", "outside"])
 def test_answers_nowhere_else(wrong: str) -> None:
-    assert "Error" in str(ask(wrong))
+    assert "refused: " in str(ask(wrong))

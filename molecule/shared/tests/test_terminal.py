@@ -1,0 +1,66 @@
+"""The real terminal programs do their work with the files they were given."""
+
+from __future__ import annotations
+
+import fleet
+import pytest
+from office import Mailbox
+
+# program: the files it gets, below the person's home
+FILES = {
+    "msmtp": [".msmtprc"],
+    "mbsync": [".mbsyncrc"],
+    "neomutt": [".neomuttrc", ".config/neomutt/charter-mail.rc"],
+    "aerc": [".config/aerc/accounts.conf"],
+}
+# A terminal of its own for programs that want one.
+IN_A_TERMINAL = "TERM=xterm timeout 20 script --quiet --command {} /dev/null </dev/null >/dev/null 2>&1"
+
+
+@pytest.mark.parametrize(("machine", "login"), fleet.PEOPLE)
+@pytest.mark.parametrize("program", FILES)
+def test_files_are_private_and_say_whose_they_are(machine: str, login: str, program: str) -> None:
+    wanted = any(fleet.uses(box, program) for box in fleet.boxes_of(machine, login))
+    for name in FILES[program]:
+        with fleet.machine(machine).sudo():
+            file = fleet.machine(machine).file(f"/home/{login}/{name}")
+            assert file.exists == wanted
+            if wanted:
+                assert (file.user, file.group, oct(file.mode)) == (login, login, "0o600")
+                assert "charter-mail" in file.content_string.partition("\n")[0]
+
+
+@fleet.each("msmtp")
+def test_msmtp_sends(box: Mailbox) -> None:
+    line = fleet.subject()
+    with fleet.took_in(box):
+        fleet.run(box, f"msmtp --account={box.address!r} -- {box.address!r}", fleet.message(box, line))
+    assert fleet.delivered(box, line)["From"] == box.address
+
+
+@fleet.each("mbsync")
+def test_mbsync_fetches(box: Mailbox) -> None:
+    line = fleet.subject()
+    fleet.post(box, line)
+    with fleet.let_in(box):
+        fleet.run(box, f"mbsync {box.address!r}")
+    assert fleet.run(box, f"grep -rlF {line!r} Mail").startswith(f"Mail/{box.address}/INBOX/")
+
+
+@fleet.each("neomutt")
+def test_neomutt_sends_and_opens_the_inbox(box: Mailbox) -> None:
+    if box != fleet.boxes_of(box.machine, box.login)[0]:
+        pytest.skip("NeoMutt sends from the first mailbox until another one is opened")
+    line = fleet.subject()
+    with fleet.took_in(box):
+        fleet.run(box, f"neomutt -s {line!r} -- {box.address!r}", "Body\n")
+    sender = fleet.delivered(box, line)["From"].addresses[0]
+    assert (sender.display_name, sender.addr_spec) == (box.full_name, box.address)
+    with fleet.let_in(box):
+        fleet.run(box, IN_A_TERMINAL.format("\"neomutt -e 'push <exit>'\""))
+
+
+@fleet.each("aerc")
+def test_aerc_opens_the_inbox(box: Mailbox) -> None:
+    with fleet.let_in(box):
+        fleet.run(box, f"{IN_A_TERMINAL.format('aerc')}; true")
