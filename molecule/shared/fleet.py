@@ -42,6 +42,12 @@ def each(program: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("box", [box for box in MAILBOXES if uses(box, program)], ids=str)
 
 
+def first(program: str) -> list[office.Mailbox]:
+    """Everybody's first mailbox that is used with the program: the one it starts with."""
+    boxes = {(box.machine, box.login): box for box in reversed(MAILBOXES) if uses(box, program)}
+    return list(boxes.values())
+
+
 def boxes_of(machine: str, login: str) -> list[office.Mailbox]:
     return [box for box in MAILBOXES if (box.machine, box.login) == (machine, login)]
 
@@ -56,6 +62,12 @@ def machine(name: str) -> Host:
 def standin() -> Host:
     """The stand-in for the provider's servers, as root."""
     return testinfra.get_host("ssh://standin", ssh_config=str(SSH_CONFIG), sudo=True)
+
+
+@functools.cache
+def address(name: str) -> str:
+    """The machine's address in the fleet's network."""
+    return machine(name).check_output("hostname --all-ip-addresses").strip()
 
 
 def run_as(host: str, login: str, command: str, text: str = "") -> str:
@@ -113,7 +125,7 @@ def delivered(box: office.Mailbox, line: str) -> EmailMessage:
 def took_in(box: office.Mailbox) -> Iterator[None]:
     """During the block the stand-in takes mail of this mailbox in, at the host and port (so in the TLS mode) it is to use."""
     host, port, _ = box.outgoing
-    with logged(f"standin/{host}:{port}/smtpd.* sasl_username={re.escape(box.address)}$"):
+    with logged(f"standin/{host}:{port}/smtpd.*\\[{address(box.machine)}\\], .*sasl_username={re.escape(box.address)}$"):
         yield
 
 
@@ -121,16 +133,16 @@ def took_in(box: office.Mailbox) -> Iterator[None]:
 def let_in(box: office.Mailbox) -> Iterator[None]:
     """During the block the stand-in lets the person in to fetch mail."""
     service = {"imap": "imap-login", "pop": "pop3-login"}[box.protocol]
-    with logged(f"{service}: .*Logged in: user=<{re.escape(box.address)}>.*, TLS"):
+    with logged(f"{service}: .*Logged in: user=<{re.escape(box.address)}>, .* rip={address(box.machine)}, .*TLS"):
         yield
 
 
 @contextmanager
 def logged(pattern: str) -> Iterator[None]:
-    """During the block, or in a moment, the stand-in logs a line that matches the extended regular expression."""
+    """During the block, or in a moment, the stand-in's mail log gets a line that matches the extended regular expression."""
     cursor = standin().check_output("journalctl --lines 0 --show-cursor --quiet").removeprefix("-- cursor: ")
     yield
-    soon(lambda: standin().run("journalctl --after-cursor %s | grep -E -- %s", cursor, pattern).stdout, pattern)
+    soon(lambda: standin().run("journalctl SYSLOG_FACILITY=2 --after-cursor %s | grep -E -- %s", cursor, pattern).stdout, pattern)
 
 
 def soon(look: Callable[[], str], what: str) -> str:

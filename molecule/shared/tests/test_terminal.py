@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
 import fleet
 import pytest
 from office import Mailbox
@@ -13,8 +16,8 @@ FILES = {
     "neomutt": [".neomuttrc", ".config/neomutt/charter-mail.rc"],
     "aerc": [".config/aerc/accounts.conf"],
 }
-# A terminal of its own for programs that want one.
-IN_A_TERMINAL = "TERM=xterm timeout 20 script --quiet --command {} /dev/null </dev/null >/dev/null 2>&1"
+# A terminal of its own for a program that wants one; it has so many seconds.
+IN_A_TERMINAL = "TERM=xterm timeout {} script --quiet --command {} /dev/null </dev/null >/dev/null 2>&1"
 
 
 @pytest.mark.parametrize(("machine", "login"), fleet.PEOPLE)
@@ -27,7 +30,8 @@ def test_files_are_private_and_say_whose_they_are(machine: str, login: str, prog
             assert file.exists == wanted
             if wanted:
                 assert (file.user, file.group, oct(file.mode)) == (login, login, "0o600")
-                assert "charter-mail" in file.content_string.partition("\n")[0]
+                # aerc's is shared with the person: this project owns keys in it, not the file.
+                assert program == "aerc" or "charter-mail" in file.content_string.partition("\n")[0]
 
 
 @fleet.each("msmtp")
@@ -44,23 +48,29 @@ def test_mbsync_fetches(box: Mailbox) -> None:
     fleet.post(box, line)
     with fleet.let_in(box):
         fleet.run(box, f"mbsync {box.address!r}")
-    assert fleet.run(box, f"grep -rlF {line!r} Mail").startswith(f"Mail/{box.address}/INBOX/")
+    assert fleet.run(box, f"grep -rlF {line!r} Mail").startswith(f"Mail/{box.address}/")
 
 
-@fleet.each("neomutt")
-def test_neomutt_sends_and_opens_the_inbox(box: Mailbox) -> None:
-    if box != fleet.boxes_of(box.machine, box.login)[0]:
-        pytest.skip("NeoMutt sends from the first mailbox until another one is opened")
+@pytest.mark.parametrize("box", fleet.first("neomutt"), ids=str)
+def test_neomutt_sends(box: Mailbox) -> None:
     line = fleet.subject()
     with fleet.took_in(box):
         fleet.run(box, f"neomutt -s {line!r} -- {box.address!r}", "Body\n")
     sender = fleet.delivered(box, line)["From"].addresses[0]
     assert (sender.display_name, sender.addr_spec) == (box.full_name, box.address)
-    with fleet.let_in(box):
-        fleet.run(box, IN_A_TERMINAL.format("\"neomutt -e 'push <exit>'\""))
 
 
-@fleet.each("aerc")
-def test_aerc_opens_the_inbox(box: Mailbox) -> None:
+@pytest.mark.parametrize("box", fleet.first("neomutt"), ids=str)
+def test_neomutt_opens_the_inbox(box: Mailbox) -> None:
     with fleet.let_in(box):
-        fleet.run(box, f"{IN_A_TERMINAL.format('aerc')}; true")
+        fleet.run(box, IN_A_TERMINAL.format(20, "\"neomutt -e 'push <exit>'\""))
+
+
+def test_aerc_opens_every_inbox() -> None:
+    """All at once, for aerc has to be waited for."""
+    boxes = [box for box in fleet.MAILBOXES if fleet.uses(box, "aerc")]
+    people = {(box.machine, box.login) for box in boxes}
+    with ExitStack() as stack, ThreadPoolExecutor(len(people)) as at_once:
+        for box in boxes:
+            stack.enter_context(fleet.let_in(box))
+        list(at_once.map(lambda person: fleet.run_as(*person, f"{IN_A_TERMINAL.format(8, 'aerc')}; true"), people))
