@@ -90,8 +90,10 @@ def ask_thunderbird(host: str, login: str, **request: Any) -> dict[str, Any]:
 
 @functools.cache
 def thunderbird(host: str, login: str) -> dict[str, Any]:
-    """What the person's Thunderbird says once it has logged in everywhere and sent a message from every identity."""
+    """What the person's Thunderbird says once it has fetched a new message everywhere and sent one from every identity."""
     boxes = boxes_of(host, login)
+    for box in boxes:
+        post(box, subject())
     passwords = {box.address: box.password for box in boxes}
     return ask_thunderbird(host, login, passwords=passwords, send_to=boxes[0].address, subject=subject())
 

@@ -14,7 +14,7 @@ KEY=$(date +%G%V)-$(sha256sum "${BASH_SOURCE[0]}" | cut -c 1-8)
 readonly CACHE KEY
 
 readonly MACHINE="systemd systemd-sysv dbus openssh-server sudo python3 ca-certificates iproute2 netcat-openbsd procps"
-readonly DESKTOP="thunderbird msmtp isync libsasl2-modules neomutt aerc getmail6 curl bsdutils"
+readonly DESKTOP="thunderbird msmtp isync libsasl2-modules neomutt aerc bsdutils"
 readonly STANDIN="dovecot-imapd dovecot-pop3d postfix openssl"
 
 name() { echo "localhost/charter-mail-fleet:$1-$KEY"; }

@@ -44,6 +44,7 @@ class Mailbox:
     incoming: tuple[str, int, str]
     outgoing: tuple[str, int, str]
     programs: tuple[str, ...]
+    maildir: str
 
     @property
     def password(self) -> str:
@@ -76,6 +77,7 @@ def _mailbox(row: dict[str, str], machine: str, settings: dict[str, Any]) -> Mai
         incoming=servers[protocol],
         outgoing=servers[row["smtp_port"] or str(settings.get("mail_smtp_port", 587))],
         programs=tuple(row["programs"].split() or settings["mail_programs"]),
+        maildir=settings.get("terminal_maildir", "Mail"),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from shlex import quote
 
 import fleet
 import pytest
@@ -38,7 +39,7 @@ def test_files_are_private_and_say_whose_they_are(machine: str, login: str, prog
 def test_msmtp_sends(box: Mailbox) -> None:
     line = fleet.subject()
     with fleet.took_in(box):
-        fleet.run(box, f"msmtp --account={box.address!r} -- {box.address!r}", fleet.message(box, line))
+        fleet.run(box, f"msmtp --account={quote(box.address)} -- {quote(box.address)}", fleet.message(box, line))
     assert fleet.delivered(box, line)["From"] == box.address
 
 
@@ -47,15 +48,15 @@ def test_mbsync_fetches(box: Mailbox) -> None:
     line = fleet.subject()
     fleet.post(box, line)
     with fleet.let_in(box):
-        fleet.run(box, f"mbsync {box.address!r}")
-    assert fleet.run(box, f"grep -rlF {line!r} Mail").startswith(f"Mail/{box.address}/")
+        fleet.run(box, f"mbsync {quote(box.address)}")
+    assert fleet.run(box, f"grep -rlF {quote(line)} {quote(box.maildir)}").startswith(f"{box.maildir}/{box.address}/")
 
 
 @pytest.mark.parametrize("box", fleet.first("neomutt"), ids=str)
 def test_neomutt_sends(box: Mailbox) -> None:
     line = fleet.subject()
     with fleet.took_in(box):
-        fleet.run(box, f"neomutt -s {line!r} -- {box.address!r}", "Body\n")
+        fleet.run(box, f"neomutt -s {quote(line)} -- {quote(box.address)}", "Body\n")
     sender = fleet.delivered(box, line)["From"].addresses[0]
     assert (sender.display_name, sender.addr_spec) == (box.full_name, box.address)
 
