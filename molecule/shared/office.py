@@ -75,7 +75,7 @@ def _mailbox(row: dict[str, str], machine: str, settings: dict[str, Any]) -> Mai
         organization=settings["mail_office"],
         protocol=protocol,
         incoming=servers[protocol],
-        outgoing=servers[row["smtp_port"] or str(settings.get("mail_smtp_port", 587))],
+        outgoing=servers[row["smtp_port"] or str(settings.get("mail_smtp_port") or 587)],
         programs=tuple(row["programs"].split() or settings["mail_programs"]),
         maildir=settings.get("terminal_maildir", "Mail"),
     )
