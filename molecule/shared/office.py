@@ -1,6 +1,6 @@
 """An office of a scenario as its tests understand it: read on its own, not through the product.
 
-    office.py FOLDER...      prints as JSON the mailboxes of the folders' staff sheets and the stand-in's tables for them
+office.py FOLDER...      prints as JSON the mailboxes of the folders' staff sheets and the stand-in's tables for them
 """
 
 from __future__ import annotations

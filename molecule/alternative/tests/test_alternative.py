@@ -31,7 +31,7 @@ def test_who_moved_is_gone_from_the_old_machine() -> None:
 
 
 def test_what_was_taken_over_is_kept() -> None:
-    kept = fleet.machine("desk-12").check_output("sudo grep -rl \"Ann's own\" /var/lib/charter-mail/backups").splitlines()
+    kept = fleet.machine("desk-12").check_output('sudo grep -rl "Ann\'s own" /var/lib/charter-mail/backups').splitlines()
     assert len(kept) == 1
     with fleet.machine("desk-12").sudo():
         file = fleet.machine("desk-12").file(kept[0])
