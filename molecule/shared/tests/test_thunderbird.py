@@ -31,7 +31,7 @@ def account(box: Mailbox) -> dict[str, Any]:
 
 
 def accounts(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    """What Thunderbird listed, in the form of `account`."""
+    """What Thunderbird listed, in the form of `account`, but for accounts that a person made by hand."""
     return [
         {
             **{key: listed[key] for key in ("type", "host", "port", "socket", "user")},
@@ -40,6 +40,7 @@ def accounts(answer: dict[str, Any]) -> list[dict[str, Any]]:
         }
         for listed in answer["accounts"]
         for identity in listed["identities"]
+        if not listed["user"].startswith("own-")
     ]
 
 
