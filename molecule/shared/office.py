@@ -82,7 +82,7 @@ def _mailbox(row: dict[str, str], machine: str, settings: dict[str, Any]) -> Mai
 
 
 def tables(boxes: list[Mailbox]) -> dict[str, list[str]]:
-    """Lines of the stand-in's files: Dovecot's users (which look for o\\\\'brien), Postfix's mailboxes and domains."""
+    """Lines of the stand-in's files: Dovecot's users (which has an apostrophe escaped), Postfix's mailboxes and domains."""
     passwords = {box.address: base64.b64encode(box.password.encode()).decode() for box in boxes}
     return {
         "users": [address.replace("'", "\\'") + f":{{PLAIN.b64}}{password}::::::" for address, password in passwords.items()],

@@ -69,12 +69,12 @@ def test_lets_people_in_by_their_full_address() -> None:
 def test_takes_mail_from_its_sender_alone() -> None:
     assert ask("send") == "taken"
     assert "553" in ask("send", sender="somebody.else@example.org")
-    assert ask("relay", sender="", to="somebody@example.com") == 554
+    assert ask("relay", sender="", to="somebody@elsewhere.test") == 554
 
 
 def test_keeps_mail_to_others_to_itself() -> None:
-    with fleet.logged("to=<somebody@example.com>, relay=none, .*by the stand-in"):
-        assert ask("send", to="somebody@example.com") == "taken"
+    with fleet.logged("to=<somebody@elsewhere.test>, relay=none, .*by the stand-in"):
+        assert ask("send", to="somebody@elsewhere.test") == "taken"
 
 
 @pytest.mark.parametrize("wrong", ["wrong name", "wrong mode", "outside"])
