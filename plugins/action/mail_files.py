@@ -92,7 +92,7 @@ class Renderer:
         return found.read_bytes() == text.encode("utf-8")  # else it was in a vault
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no types
+class ActionModule(ActionBase):
     """See the documentation in the module file of the same name."""
 
     TRANSFERS_FILES = False

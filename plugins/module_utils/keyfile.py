@@ -141,9 +141,7 @@ def merge(
     lines = _enforce(lines, ours, before or {})
     lines = _drop_empty(lines, ours, our_sections or [])
     lines, added = _add(lines, ours, equals, newline)
-    return Merged(
-        bom + "".join(line.text + line.end for line in lines), added, not any(line.text.strip() for line in lines)
-    )
+    return Merged(bom + "".join(line.text + line.end for line in lines), added, not any(line.text.strip() for line in lines))
 
 
 def equals_sign(text: str) -> str:

@@ -127,9 +127,7 @@ class Machine:
                 return "%s belongs to the set %s" % (item["dest"], other)
         return ""
 
-    def _job(
-        self, anchor: paths.Anchor, home: str, owner: Optional[Tuple[int, int]], busy: AbstractSet[str]
-    ) -> units.Job:
+    def _job(self, anchor: paths.Anchor, home: str, owner: Optional[Tuple[int, int]], busy: AbstractSet[str]) -> units.Job:
         options = self.options
         records = {record["dest"]: record for record in self.store.sets.get(options.name, [])}
         return units.Job(
@@ -207,9 +205,7 @@ class Machine:
     def _proven(self, login: str, checks: List[Dict[str, Any]]) -> List[bool]:
         nothing = [False] * len(checks)
         if self.options.root:
-            below: List[bool] = persons.proven(
-                self.options.root.rstrip("/") + parcel.home_below(self.options.platform, login), checks
-            )
+            below: List[bool] = persons.proven(self.options.root.rstrip("/") + parcel.home_below(self.options.platform, login), checks)
             return below
         person = persons.find(login)
         if person is None or persons.home_problem(person) is not None:

@@ -197,7 +197,7 @@ def _parse(content: bytes, shown: str) -> Dict[str, List[Record]]:
         raise StoreError("The state file %s is damaged: %s." % (shown, advice)) from None
     if version != VERSION:
         raise StoreError("The state file %s was written by a newer version (%s) of this collection." % (shown, version))
-    return sets  # type: ignore[no-any-return]
+    return sets
 
 
 def classify(existed: bool, known: bool, desired_changed: bool, actual_changed: bool) -> str:

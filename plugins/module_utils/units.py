@@ -224,9 +224,7 @@ def _plan_replace(plan: Plan, record: Record, content: bytes, job: Job) -> None:
         return
     desired_changed = old is None or any(old.get(k) != record.get(k) for k in ("desired", "mode", "strategy", "salt"))
     # What a keys record calls written are our keys alone: that says nothing about the whole file.
-    known_bytes = (
-        old is not None and found is not None and store.digest(found.content, old.get("salt")) == old["written"]
-    )
+    known_bytes = old is not None and found is not None and store.digest(found.content, old.get("salt")) == old["written"]
     actual_changed = (
         old is not None
         and found is not None

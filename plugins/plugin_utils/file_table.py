@@ -122,9 +122,7 @@ def _rows(rows: Any) -> list[dict[str, Any]]:
         wrong = [f"there is no option {key}" for key in sorted(set(row) - set(_DEFAULTS) - set(_REQUIRED))]
         wrong += [f"{key} is missing" for key in _REQUIRED if not _text(full.get(key))]
         wrong += [
-            f"{key} is {full[key]!r}, which is none of {', '.join(names)}"
-            for key, names in _CHOICES.items()
-            if full[key] not in names
+            f"{key} is {full[key]!r}, which is none of {', '.join(names)}" for key, names in _CHOICES.items() if full[key] not in names
         ]
         if not wrong:
             wrong = _details(full)
@@ -194,9 +192,7 @@ def _accounts(person: Mapping[str, Any], program: str) -> list[dict[str, Any]]:
     return [account for account in person["accounts"] if program in account["programs"]]
 
 
-def _data(
-    row: dict[str, Any], login: str | None, dest: str, path: str, accounts: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _data(row: dict[str, Any], login: str | None, dest: str, path: str, accounts: list[dict[str, Any]]) -> dict[str, Any]:
     data = {key: row[key] for key in ("program", "mode", "dir_mode", "strategy", "sensitive", "running")}
     addresses = sorted({account["address"] for account in accounts})
     return {**data, "login": login, "dest": dest, "path": path, "people": addresses}

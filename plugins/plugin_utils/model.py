@@ -202,12 +202,7 @@ def check_row(row: Mapping[str, Any], policy: Policy) -> list[Problem]:
         wrong("smtp_port", f'"{printable(port)}" is not 587 or 465')
     elif port and policy.entry and not _smtp(policy.entry, int(port)):
         wrong("smtp_port", _no_such_port(policy, int(port)))
-    for name in _words(row, "programs"):
-        if name.lower() not in PROGRAMS:
-            hint = did_you_mean(name, PROGRAMS) or f"; known are: {', '.join(PROGRAMS)}"
-            wrong("programs", f'"{printable(name)}" is not a program known here{hint}')
-        elif (protocol := _text(row, "protocol").lower() or "imap") in PROTOCOLS and protocol not in PROGRAMS[name.lower()].protocols:
-            wrong("programs", f"{name} cannot fetch mail by {protocol}; leave it out or write another protocol")
+    _check_programs(row, wrong)
     for name in _words(row, "phones"):
         if name.lower() not in PHONES:
             wrong("phones", f'"{printable(name)}" is not {" or ".join(PHONES)}{did_you_mean(name, PHONES)}')
@@ -384,6 +379,15 @@ def _check_address(address: str, policy: Policy, wrong: Any) -> None:
     elif policy.domains and domain.lower() not in [name.lower() for name in policy.domains]:
         hint = did_you_mean(domain, policy.domains)
         wrong("address", f'"{printable(domain)}" is not a domain of this office ({", ".join(policy.domains)}){hint}')
+
+
+def _check_programs(row: Mapping[str, Any], wrong: Any) -> None:
+    for name in _words(row, "programs"):
+        if name.lower() not in PROGRAMS:
+            hint = did_you_mean(name, PROGRAMS) or f"; known are: {', '.join(PROGRAMS)}"
+            wrong("programs", f'"{printable(name)}" is not a program known here{hint}')
+        elif (protocol := _text(row, "protocol").lower() or "imap") in PROTOCOLS and protocol not in PROGRAMS[name.lower()].protocols:
+            wrong("programs", f"{name} cannot fetch mail by {protocol}; leave it out or write another protocol")
 
 
 def _control(text: str) -> bool:

@@ -87,9 +87,7 @@ class Summary:
             if not why and machine["platform"] and machine["platform"] != "linux":
                 why = f"left out, {machine['platform']} machines are not provisioned by this version"
             elif not why:
-                why = (
-                    "left out of this run" if machine["platform"] else "left out, in none of the groups linux, windows and macos"
-                )
+                why = "left out of this run" if machine["platform"] else "left out, in none of the groups linux, windows and macos"
             waiting = f" ({', '.join(machine['people'])})" if machine["people"] else ""
             yield f"{name}: {why}{waiting}"
 

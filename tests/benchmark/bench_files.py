@@ -174,10 +174,7 @@ def measure(
     if done.returncode:
         raise RuntimeError(done.stdout + done.stderr)
     points = [yaml.safe_load(line) for line in marks.read_text().splitlines()]
-    return [
-        (name, executed - before[1], now - before[2])
-        for before, (name, executed, now) in zip(points, points[1:], strict=False)
-    ]
+    return [(name, executed - before[1], now - before[2]) for before, (name, executed, now) in zip(points, points[1:], strict=False)]
 
 
 def mail_files(root: Path, count: int) -> dict[str, Any]:
@@ -214,9 +211,7 @@ def mitogen(where: Path, inventory: dict[str, Any], log: Path) -> list[tuple[str
     ]
     plugins = str(Path(spec.origin).parent / "plugins/strategy")
     try:
-        return measure(
-            where, inventory, log, tasks, ANSIBLE_STRATEGY="mitogen_linear", ANSIBLE_STRATEGY_PLUGINS=plugins
-        )
+        return measure(where, inventory, log, tasks, ANSIBLE_STRATEGY="mitogen_linear", ANSIBLE_STRATEGY_PLUGINS=plugins)
     except RuntimeError as error:
         return f"Mitogen does not run here: {str(error).strip().splitlines()[-1]}"
 

@@ -43,17 +43,14 @@ def play(tmp_path: Path) -> Play:
     play = Play(tmp_path / "project")
     play.template(
         "rc.j2",
-        "# {{ mail_managed_header }}\n{% for account in accounts %}\nname {{ account.full_name }}\n{% endfor %}\n"
-        "{% include 'part.j2' %}\n",
+        "# {{ mail_managed_header }}\n{% for account in accounts %}\nname {{ account.full_name }}\n{% endfor %}\n{% include 'part.j2' %}\n",
     )
     play.template("part.j2", "{{ word }} {{ lazy }} {{ 'a\\\\b' }} {{ platform }}\n")
     play.template(
         "keys.j2",
         "{% for account in accounts %}\n[{{ account.address }}]\nfrom = {{ account.full_name }}\n{% endfor %}\n",
     )
-    play.template(
-        "people.j2", "{% for person in people %}\n{{ person.login }} {{ person.accounts | length }}\n{% endfor %}\n"
-    )
+    play.template("people.j2", "{% for person in people %}\n{{ person.login }} {{ person.accounts | length }}\n{% endfor %}\n")
     play.template("domain.j2", "{{ domain }} {{ accounts | length }} {{ account.local_part }}\n")
     return play
 
@@ -159,11 +156,7 @@ def test_secrets_show_nowhere(play: Play, tmp_path: Path) -> None:
     steps = [
         {**with_secret, "vars": {"mail_secret": old}, "register": "first"},
         {**with_secret, "vars": {"mail_secret": new}, "check_mode": True, "register": "check"},
-        {
-            "step": {
-                "sh": f"sed -i s/x/y/ {root}/home/jane/.named; sed -i s/password/Password/ {root}/home/jane/.secret"
-            }
-        },
+        {"step": {"sh": f"sed -i s/x/y/ {root}/home/jane/.named; sed -i s/password/Password/ {root}/home/jane/.secret"}},
         {**with_secret, "vars": {"mail_secret": new}, "register": "second"},
     ]
     (play.where / "secret.yml").write_text("")
@@ -224,10 +217,7 @@ def as_login(login: str, script: str) -> dict[str, Any]:
 def test_files_belong_to_their_people_and_nothing_leads_root_astray(play: Play, crowd: Crowd, tmp_path: Path) -> None:
     ann, bob, cy = crowd.logins
     homes = [crowd.home(0), crowd.home(1), crowd.home(2)]
-    people = [
-        {"login": login, "accounts": [account(f"{login}@example.org", "msmtp", "aerc", "mbsync")]}
-        for login in crowd.logins
-    ]
+    people = [{"login": login, "accounts": [account(f"{login}@example.org", "msmtp", "aerc", "mbsync")]} for login in crowd.logins]
     play.template("plain.j2", "user {{ account.address }}\n")
     play.template("seen.j2", "^user {{ account.address | regex_escape }}$\n")
     target = tmp_path / "target"

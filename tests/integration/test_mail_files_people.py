@@ -79,9 +79,7 @@ def test_backups_are_written_by_root_and_a_failure_reaches_the_child(person: per
         (lambda _: signal.pause(), "took longer"),
     ],
 )
-def test_a_child_that_fails_is_told(
-    person: persons.Person, monkeypatch: pytest.MonkeyPatch, work: Any, words: str
-) -> None:
+def test_a_child_that_fails_is_told(person: persons.Person, monkeypatch: pytest.MonkeyPatch, work: Any, words: str) -> None:
     monkeypatch.setattr(persons, "SECONDS", 1)
     with pytest.raises(persons.NotDone, match=words):
         persons.as_person(person, work, nothing)

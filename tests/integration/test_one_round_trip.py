@@ -13,9 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "benchmark"))
 import bench_files  # noqa: E402
 
 
-@pytest.mark.skipif(
-    not shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin"), reason="needs sshd (package openssh-server)"
-)
+@pytest.mark.skipif(not shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin"), reason="needs sshd (package openssh-server)")
 def test_one_ssh_command_for_all_files() -> None:
     with tempfile.TemporaryDirectory(prefix="bf") as name:  # a short path, for the SSH control socket
         where = Path(name)

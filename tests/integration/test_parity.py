@@ -75,10 +75,7 @@ def test_same_as_template_and_copy(tmp_path: Path) -> None:
     root, theirs = tmp_path / "machine", tmp_path / "theirs"
     theirs.mkdir()
     ours = root / "home/jane"
-    rows = [
-        {"program": "msmtp", "dest": name, "template": f"{name}.j2", "mode": MODES[index % 3]}
-        for index, name in enumerate(CASES)
-    ]
+    rows = [{"program": "msmtp", "dest": name, "template": f"{name}.j2", "mode": MODES[index % 3]} for index, name in enumerate(CASES)]
     template = {
         "ansible.builtin.template": {
             "src": "{{ item.template }}",
@@ -150,9 +147,7 @@ def _differences(number: int, ours: dict[str, Any], theirs: dict[str, Any]) -> l
         mine = diffs.get(name)
         if mine is not None and mine[0].startswith("mode: "):
             # For a mode alone, template's diff has a dictionary.
-            attributes = next(
-                d for d in _list(item["diff"]) if isinstance(d.get("before"), dict) and "mode" in d["before"]
-            )
+            attributes = next(d for d in _list(item["diff"]) if isinstance(d.get("before"), dict) and "mode" in d["before"])
             assert mine == (f"mode: {attributes['before']['mode']}\n", f"mode: {attributes['after']['mode']}\n")
         elif (mine or ("", "")) != (content or ("", "")):
             problems.append(f"run {number}: {name}: diff is {mine}, template says {content}")

@@ -18,9 +18,7 @@ THEIRS = st.one_of(
     st.builds("{}={}".format, WORDS, VALUES),
     st.builds("  {} =  {}".format, WORDS, VALUES),
 )
-OURS = st.dictionaries(
-    st.one_of(st.just(""), WORDS), st.dictionaries(WORDS, VALUES, min_size=1, max_size=3), max_size=3
-)
+OURS = st.dictionaries(st.one_of(st.just(""), WORDS), st.dictionaries(WORDS, VALUES, min_size=1, max_size=3), max_size=3)
 
 
 @st.composite

@@ -368,9 +368,7 @@ def test_removal_is_rolled_back_too(office: Office, monkeypatch: pytest.MonkeyPa
     assert [f["state"] for f in office.run().files] == ["removed", "removed"]
 
 
-def test_a_file_that_changes_under_our_hands_is_not_overwritten(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_changes_under_our_hands_is_not_overwritten(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     office.run(item())
     stage = paths.stage
 
@@ -487,9 +485,7 @@ def test_the_state_is_not_written_when_nothing_changes(office: Office) -> None:
     assert office.state.stat().st_ino == before.st_ino
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"version": 1}', '{"version": 1, "sets": {"a": [1]}}', '{"version": 2, "sets": {}}']
-)
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', '{"version": 1, "sets": {"a": [1]}}', '{"version": 2, "sets": {}}'])
 def test_a_damaged_state_stops_the_run(office: Office, text: str) -> None:
     office.run(item())
     office.state.write_text(text)
@@ -521,9 +517,7 @@ def test_sensitive_content_leaves_no_trace(office: Office) -> None:
 
 def test_secrets_are_hidden_on_both_sides_of_the_diff(office: Office) -> None:
     office.run(item(content='old &"pw1 x\n'))
-    run = office.run(
-        item(content="new aHVudGVyMjI= a%20b hunter22\n"), secrets=["hunter22", "a b", '&"pw1'], check=True
-    )
+    run = office.run(item(content="new aHVudGVyMjI= a%20b hunter22\n"), secrets=["hunter22", "a b", '&"pw1'], check=True)
     assert run.diff == [
         {
             "before": "old •••• x\n",
