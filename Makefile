@@ -61,7 +61,7 @@ lint: .venv/dev ## ruff, mypy, yamllint, ansible-lint, shellcheck
 	$(RUN) ruff format --check .
 	$(RUN) mypy plugins
 	$(RUN) yamllint --strict .
-	$(RUN) ansible-lint --config-file .config/ansible-lint.yml --quiet
+	$(RUN) ansible-lint --config-file .config/ansible-lint.yml -q
 	@if command -v shellcheck >/dev/null; then shellcheck .ci/run $$(git ls-files '*.sh'); \
 	else echo "shellcheck is not here: shell scripts were not checked"; fi
 

@@ -213,6 +213,8 @@ def _plan_once(plan: Plan, record: Record, content: bytes) -> None:
     elif plan.found is None:
         record["desired"] = record["written"] = store.digest(content, record.get("salt"))
         plan.state, plan.act, plan.target, plan.record = "created", True, content, record
+    elif plan.found.content != content:
+        plan.stop("foreign", "it was there before and stays its user's")
 
 
 def _plan_replace(plan: Plan, record: Record, content: bytes, job: Job) -> None:

@@ -261,7 +261,8 @@ def test_once_is_removed_only_when_nobody_changed_it(office: Office) -> None:
 def test_once_does_not_touch_a_file_that_was_there(office: Office) -> None:
     office.home().parent.mkdir(parents=True)
     office.home().write_text("theirs\n")
-    assert office.one(item(strategy="once")) == ("unchanged", False)
+    assert office.one(item(strategy="once")) == ("foreign", False)
+    assert office.one(item(strategy="once", content="theirs\n")) == ("unchanged", False)
     assert office.both() == []
     assert office.home().read_text() == "theirs\n"
 
