@@ -110,10 +110,10 @@ def as_person(person: Person, work: Callable[[Backup], Any], backup: Backup) -> 
 
 
 def _reap(child: int) -> None:
-    for _ in range(200):  # it has said its last word, or its time is up
+    for _ in range(1000):  # it has said its last word, or its time is up
         if os.waitpid(child, os.WNOHANG)[0]:
             return
-        time.sleep(0.01)
+        time.sleep(0.001)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
 

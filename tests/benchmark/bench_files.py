@@ -2,8 +2,8 @@
 
     python tests/benchmark/bench_files.py
 
-Starts an sshd of its own on 127.0.0.1 (own host key, own key, own directory) whose forced command counts what is executed,
-and ends it by its process id. Fails only when mail_files needs more than one command; times depend on the machine.
+Starts an sshd of its own on 127.0.0.1 (own host key, own key, own directory) whose forced command counts what is
+executed, and ends it by its process id. Fails only when mail_files needs more than one command; times depend on the machine.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def server(where: Path) -> Iterator[tuple[dict[str, Any], Path]]:
                 "ansible_port": port,
                 "ansible_user": getpass.getuser(),
                 "ansible_ssh_private_key_file": str(where / "user"),
-                "ansible_ssh_common_args": f"-F none -o StrictHostKeyChecking=no -o UserKnownHostsFile={where}/known_hosts "
-                "-o IdentitiesOnly=yes",
+                "ansible_ssh_common_args": "-F none -o IdentitiesOnly=yes -o StrictHostKeyChecking=no "
+                f"-o UserKnownHostsFile={where}/known_hosts",
                 "ansible_python_interpreter": sys.executable,
             },
             log,
