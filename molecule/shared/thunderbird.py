@@ -46,7 +46,6 @@ return {
     key: account.key,
     type: account.incomingServer.type,
     ...describe(account.incomingServer),
-    name: account.incomingServer.prettyName,
     identities: account.identities.map(identity => ({
       email: identity.email, name: identity.fullName, organization: identity.organization, outgoing: identity.smtpServerKey,
     })),
@@ -55,7 +54,6 @@ return {
     const smtp = server.QueryInterface(Ci.nsISmtpServer);
     return [server.key, {host: smtp.hostname, port: smtp.port, socket: server.socketType, user: server.username}];
   })),
-  default: MailServices.accounts.defaultAccount?.key ?? null,
 };
 """
 
