@@ -29,7 +29,7 @@ MAILBOXES = office.read(SCENARIO / "inventory")
 
 
 PEOPLE = sorted({(box.machine, box.login) for box in MAILBOXES})
-# What has its settings in one file per person; none of them fetches by POP but NeoMutt.
+# A person who fetches by POP does not get these, even when the sheet names them.
 IMAP_ONLY = {"mbsync", "aerc"}
 
 

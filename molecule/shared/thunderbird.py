@@ -46,7 +46,6 @@ return {
     key: account.key,
     type: account.incomingServer.type,
     ...describe(account.incomingServer),
-    name: account.incomingServer.prettyName,
     identities: account.identities.map(identity => ({
       email: identity.email, name: identity.fullName, organization: identity.organization, outgoing: identity.smtpServerKey,
     })),
@@ -55,7 +54,6 @@ return {
     const smtp = server.QueryInterface(Ci.nsISmtpServer);
     return [server.key, {host: smtp.hostname, port: smtp.port, socket: server.socketType, user: server.username}];
   })),
-  default: MailServices.accounts.defaultAccount?.key ?? null,
 };
 """
 
@@ -83,19 +81,22 @@ for (const server of servers) await remember(`${scheme[server.type]}://${host(se
 for (const server of SMTP.servers) await remember(`smtp://${server.QueryInterface(Ci.nsISmtpServer).hostname}`, server.username);
 Services.io.offline = false;
 const inboxOf = server => server.rootFolder.getFolderWithFlags(Ci.nsMsgFolderFlags.Inbox);
+const until = async holds => { for (let i = 0; i < 100 && !holds(); i++) await new Promise(resolve => setTimeout(resolve, 100)); };
+// The number follows the fetching by a moment.
+const count = async inbox => { await until(() => inbox.getTotalMessages(false) > 0); return inbox.getTotalMessages(false); };
 const result = {};
 for (const server of servers) {
   if (server.type == "pop3") {
     const fetch = listener => MailServices.pop3.GetNewMail(null, listener, inboxOf(server), server);
-    result[server.username] = {status: await within(20, finished(fetch)), messages: inboxOf(server).getTotalMessages(false)};
+    result[server.username] = {status: await within(20, finished(fetch)), messages: await count(inboxOf(server))};
     continue;
   }
   const status = await within(20, finished(listener => server.verifyLogon(listener, null)));
   server.performExpand(null);
-  for (let i = 0; i < 100 && !inboxOf(server); i++) await new Promise(resolve => setTimeout(resolve, 100));
+  await until(() => inboxOf(server));
   const inbox = inboxOf(server)?.QueryInterface(Ci.nsIMsgImapMailFolder);
   if (inbox) await within(20, finished(listener => inbox.updateFolderWithListener(null, listener)));
-  result[server.username] = {status, messages: inbox ? inbox.getTotalMessages(false) : null};
+  result[server.username] = {status, messages: inbox ? await count(inbox) : null};
 }
 return result;
 """
@@ -165,6 +166,9 @@ class Marionette:
 
 
 def start() -> subprocess.Popen[bytes]:
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", PORT)) == 0:
+            sys.exit(f"port {PORT} is taken: somebody else's Thunderbird would answer")
     environment = {**os.environ, "MOZ_HEADLESS": "1", "MOZ_CRASHREPORTER_DISABLE": "1"}
     command = ["thunderbird", "--no-remote", "--offline", "--marionette", "--remote-allow-system-access"]
     # What it says (pages of GTK's complaints about the missing screen) is of use to nobody.
