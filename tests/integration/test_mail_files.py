@@ -161,9 +161,7 @@ def test_secrets_show_nowhere(play: Play, tmp_path: Path) -> None:
     ]
     (play.where / "secret.yml").write_text("")
     people = [{"login": "jane", "accounts": [account("jane@example.org", "msmtp")]}]
-    result = play.run(
-        steps, "--diff", "-vvv", variables={"people": people}, environment={"ANSIBLE_INJECT_INVOCATION": "true"}
-    )
+    result = play.run(steps, "--diff", "-vvv", variables={"people": people}, environment={"ANSIBLE_INJECT_INVOCATION": "true"})
     assert set(states(result["second"]).values()) == {"conflict"}
     assert (root / "home/jane/.named").read_text() == f"user x\npassword {new}\n"
     assert "+++ after: /home/jane/.named" in play.output
