@@ -97,6 +97,7 @@ fleet: packages .venv/dev ## the container scenarios: real servers, real mail pr
 .PHONY: bench
 bench: packages .venv/dev ## measure; prints ratios taken side by side
 	$(RUN) python tests/benchmark/bench_files.py
+	$(RUN) python tests/benchmark/bench_provision.py
 
 .PHONY: collection
 collection: .venv/dev ## build the collection artefact into build/
