@@ -3,7 +3,8 @@
     python tests/benchmark/bench_files.py
 
 Starts an sshd of its own on 127.0.0.1 (own host key, own key, own directory) whose forced command counts what is
-executed, and ends it by its process id. Fails only when mail_files needs more than one command; times depend on the machine.
+executed, and ends it by its process id. Fails only when mail_files needs more than one command;
+times depend on the machine.
 """
 
 from __future__ import annotations

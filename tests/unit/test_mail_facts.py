@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -34,19 +35,18 @@ def test_thunderbird_is_read_not_started(tmp_path: Path) -> None:
     assert programs.thunderbird([str(tmp_path)]) == {"installed": False, "version": None, "path": None}
 
 
-def test_a_program_is_asked_without_rights_and_not_forever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tmp_path.chmod(0o755)
-    for parent in list(tmp_path.parents)[:2]:
-        if os.geteuid() == 0:
-            parent.chmod(0o755)
-    monkeypatch.setattr(programs, "_PATH", f"{tmp_path}:{programs._PATH}")
-    monkeypatch.setattr(programs, "SECONDS", 0.5)
-    program = tmp_path / "mbsync"
-    program.write_text('#!/bin/sh\necho "version 1.$(id -u).$(env | grep -c SECRET)"\n')
-    program.chmod(0o755)
-    monkeypatch.setenv("SECRET", "x")
-    uid = os.geteuid() or pwd.getpwnam("nobody").pw_uid
-    assert programs.look("mbsync", "linux") == {"installed": True, "version": f"1.{uid}.0", "path": str(program)}
-    program.write_text("#!/bin/sh\nexec sleep 60\n")
-    assert programs.look("mbsync", "linux")["version"] is None
+def test_a_program_is_asked_without_rights_and_not_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Not below tmp_path, whose parents are closed to the user that asks.
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder, "mbsync")
+        program.parent.chmod(0o755)
+        monkeypatch.setattr(programs, "_PATH", f"{folder}:{programs._PATH}")
+        program.write_text('#!/bin/sh\necho "version 1.$(id -u).$(env | grep -c SECRET)"\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("SECRET", "x")
+        uid = os.geteuid() or pwd.getpwnam("nobody").pw_uid
+        assert programs.look("mbsync", "linux") == {"installed": True, "version": f"1.{uid}.0", "path": str(program)}
+        monkeypatch.setattr(programs, "SECONDS", 0.5)
+        program.write_text("#!/bin/sh\nexec sleep 60\n")
+        assert programs.look("mbsync", "linux")["version"] is None
     assert programs.look("aerc-that-is-not-there", "linux")["installed"] is False
