@@ -96,8 +96,9 @@ fleet: packages .venv/dev ## the container scenarios: real servers, real mail pr
 
 .PHONY: bench
 bench: packages .venv/dev ## measure; prints ratios taken side by side
-	$(RUN) python tests/benchmark/bench_files.py
-	$(RUN) python tests/benchmark/bench_provision.py
+	@$(BIN)/python -m pip install --quiet mitogen || echo "Mitogen cannot be installed here"
+	@$(RUN) python tests/benchmark/bench_files.py
+	@$(RUN) python tests/benchmark/bench_provision.py
 
 .PHONY: collection
 collection: .venv/dev ## build the collection artefact into build/

@@ -53,7 +53,7 @@ apt_settings() {
 
 # Root file system from a base image: needs podman and a registry, or the base image in podman's store.
 from_base_image() {
-  local base="docker.io/library/debian:$suite-slim" builder="charter-mail-build-$1-$$"
+  local base="debian:$suite-slim" builder="charter-mail-build-$1-$$"
   podman image exists "$base" || podman pull --quiet "$base" >/dev/null 2>&1 || return 1
   # shellcheck disable=SC2046  # options
   sources "$suite" | podman run --interactive --name "$builder" --network host $("$HERE/fleet.sh" --podman-options "$base") \
