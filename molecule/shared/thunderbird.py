@@ -81,22 +81,28 @@ for (const server of servers) await remember(`${scheme[server.type]}://${host(se
 for (const server of SMTP.servers) await remember(`smtp://${server.QueryInterface(Ci.nsISmtpServer).hostname}`, server.username);
 Services.io.offline = false;
 const inboxOf = server => server.rootFolder.getFolderWithFlags(Ci.nsMsgFolderFlags.Inbox);
-const until = async holds => { for (let i = 0; i < 100 && !holds(); i++) await new Promise(resolve => setTimeout(resolve, 100)); };
-// The number follows the fetching by a moment.
-const count = async inbox => { await until(() => inbox.getTotalMessages(false) > 0); return inbox.getTotalMessages(false); };
+const pause = () => new Promise(resolve => setTimeout(resolve, 200));
+const until = async (seconds, holds) => { for (let i = 0; i < seconds * 5 && !holds(); i++) await pause(); };
+const filled = inbox => inbox.getTotalMessages(false) > 0;
 const result = {};
 for (const server of servers) {
   if (server.type == "pop3") {
-    const fetch = listener => MailServices.pop3.GetNewMail(null, listener, inboxOf(server), server);
-    result[server.username] = {status: await within(20, finished(fetch)), messages: await count(inboxOf(server))};
+    const inbox = inboxOf(server);
+    const status = await within(20, finished(listener => MailServices.pop3.GetNewMail(null, listener, inbox, server)));
+    await until(5, () => filled(inbox));
+    result[server.username] = {status, messages: inbox.getTotalMessages(false)};
     continue;
   }
   const status = await within(20, finished(listener => server.verifyLogon(listener, null)));
   server.performExpand(null);
-  await until(() => inboxOf(server));
+  await until(10, () => inboxOf(server));
   const inbox = inboxOf(server)?.QueryInterface(Ci.nsIMsgImapMailFolder);
-  if (inbox) await within(20, finished(listener => inbox.updateFolderWithListener(null, listener)));
-  result[server.username] = {status, messages: inbox ? await count(inbox) : null};
+  // Going online makes Thunderbird look for mail by itself; a look of ours that comes in between may end without any.
+  for (let look = 0; look < 5 && inbox && status == 0 && !filled(inbox); look++) {
+    await within(20, finished(listener => inbox.updateFolderWithListener(null, listener)));
+    await until(2, () => filled(inbox));
+  }
+  result[server.username] = {status, messages: inbox ? inbox.getTotalMessages(false) : null};
 }
 return result;
 """
