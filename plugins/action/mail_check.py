@@ -79,7 +79,8 @@ def _machines(variables: Mapping[str, Any], policy: Mapping[str, Any]) -> Iterat
     hostvars, groups = variables["hostvars"], variables["groups"]
     for name in groups["all"]:
         own = hostvars[name]
-        settings = {**policy, **{field: own[key] for key, field in _SETTINGS.items() if key in own}}
+        # Not from `policy`, which carries what the first machine alone was given; what nobody set is the model's default.
+        settings = {"providers": policy["providers"], **{field: own[key] for key, field in _SETTINGS.items() if key in own}}
         settings["platform"] = next((platform for platform in PLATFORMS if name in groups.get(platform, [])), "")
         rows = [{**row, "source": f"{name}: mail_accounts[{number}]"} for number, row in enumerate(own.get("mail_accounts", []))]
         yield name, Machine(Policy.of(settings), rows)

@@ -160,6 +160,14 @@ def test_people_in_yaml_stand_beside_those_of_the_sheet(office: Path) -> None:
     assert run.row("jane@example.org", "desk-01", "msmtp")
 
 
+def test_a_machine_s_own_settings_are_its_own(office: Path) -> None:
+    (office / "host_vars").mkdir()
+    (office / "host_vars/desk-01.yml").write_text("mail_smtp_port: 465\n", encoding="utf-8")
+    (office / "host_vars/desk-02.yml").write_text("mail_provider: spectrum\n", encoding="utf-8")
+    run = play("provision-mail.yml", "-i", office)
+    assert run.code == 0, run.out
+
+
 def test_preview_contacts_no_machine_and_renders_every_platform(office: Path, tmp_path: Path) -> None:
     (office / "hosts.yml").write_text(
         "linux: {hosts: {desk-01: {ansible_host: 192.0.2.1, ansible_user: nobody, ansible_become: true}}}\n"
