@@ -44,7 +44,7 @@ sources() {
     done
 }
 
-# The host's proxies and the like, as apt.conf lines.
+# The host's proxies and the like, as apt.conf lines; most hosts have none, which is no failure of grep's.
 apt_settings() {
   if command -v apt-config >/dev/null; then
     apt-config dump | grep -E '^Acquire::(https?::.*|Retries|Check-(Date|Valid-Until)) "[^"]+";' || true

@@ -4,7 +4,6 @@
 
 Runs on targets: Python 3.8, standard library only.
 """
-# ruff: noqa: PTH103, PTH111, PTH112
 
 from __future__ import annotations
 

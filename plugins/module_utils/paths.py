@@ -7,7 +7,6 @@ by the rules of the :class:`Anchor`, so that nobody can swap a directory for a l
 
 Runs on targets: Python 3.8, standard library only.
 """
-# ruff: noqa: PTH118
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ can reach anyway.
 
 Runs on targets: Python 3.8, standard library only.
 """
-# ruff: noqa: PTH116, PTH118, PTH119, PTH123, PTH207, PTH208
 
 from __future__ import annotations
 
@@ -132,7 +131,7 @@ def _child(person: Person, work: Callable[[Backup], Any], out: int, back: int) -
             message = {"done": work(keep)}
         except NotDone as error:
             message = {"error": str(error)}
-        except BaseException as error:  # noqa: BLE001 - the parent must hear of everything
+        except BaseException as error:  # the parent must hear of everything
             message = {"error": "%s: %s" % (type(error).__name__, error)}
         _send(out, message)
     finally:
@@ -160,7 +159,7 @@ def _serve(person: Person, source: int, answer: int, backup: Backup) -> Any:
             try:
                 backup(message["backup"], base64.b64decode(message["content"]))
                 os.write(answer, b"+")
-            except Exception:  # noqa: BLE001 - the child tells, and undoes
+            except Exception:  # the child tells, and undoes
                 os.write(answer, b"-")
             continue
         if not select.select([source], [], [], max(0.0, end - time.monotonic()))[0]:

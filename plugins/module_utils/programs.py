@@ -7,7 +7,6 @@ or make a profile; its version stands in its application.ini.
 
 Runs on targets: Python 3.8, standard library only.
 """
-# ruff: noqa: PTH116, PTH118, PTH123
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ when, and only when, what we know changes.
 
 Runs on targets: Python 3.8, standard library only.
 """
-# ruff: noqa: PTH118, PTH120
 
 from __future__ import annotations
 

@@ -8,15 +8,13 @@ import pwd
 import shutil
 import stat
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from playing import Play, Unsafe, account, states  # noqa: E402
+from tests.integration.playing import Play, Unsafe, account, states
 
 EVIL = "{{ lookup('pipe', 'id') }} {% raw %} ünï €"
 FILES: list[dict[str, Any]] = [

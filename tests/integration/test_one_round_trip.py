@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "benchmark"))
-import bench_files  # noqa: E402
+from tests.benchmark import bench_files
 
 
 @pytest.mark.skipif(not shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin"), reason="needs sshd (package openssh-server)")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from playing import Play, Unsafe, account  # noqa: E402
+from tests.integration.playing import Play, Unsafe, account
 
 pytestmark = pytest.mark.parity
 
