@@ -60,7 +60,9 @@ def write_office(folder: Path, sheet: str | bytes, hosts: str, settings: str = "
     root = '    mail_root: "{{ inventory_dir }}.machines/{{ inventory_hostname }}"\n'
     (folder / "hosts.yml").write_text(f"linux:\n  hosts:\n{machines}{LOCAL}{root}", encoding="utf-8")
     (folder / "staff.csv").write_bytes(sheet if isinstance(sheet, bytes) else sheet.encode())
-    (folder / "group_vars/all.yml").write_text(settings or "{}\n", encoding="utf-8")
+    # A test looks at no server but its own.
+    probe = "" if "mail_probe" in settings else "mail_probe: false\n"
+    (folder / "group_vars/all.yml").write_text(settings + probe, encoding="utf-8")
     return folder
 
 

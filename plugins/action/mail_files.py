@@ -21,26 +21,12 @@ from ansible_collections.msp.charter_mail.plugins.plugin_utils.file_table import
     evidence,
     expand,
 )
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.plain import plain
 
 _OPTIONS = frozenset(
     ("name", "people", "root", "platform", "take_over", "backups", "secrets", "files", "evidence"),
 )
 _PLATFORMS = ("linux", "macos", "windows")
-
-
-def plain(value: Any) -> Any:
-    """Strip what ansible attaches to values (tags, laziness): only JSON types go on, and no text is rendered again."""
-    if isinstance(value, str):
-        return "".join(value)  # a new, bare string
-    if isinstance(value, Mapping):
-        return {plain(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, (int, float)):
-        return int(value) if isinstance(value, int) else float(value)
-    return str(value)
 
 
 class Renderer:

@@ -52,6 +52,8 @@ class CallbackModule(CallbackBase):
         action, data = result.task.resolved_action, result.result
         if action == "msp.charter_mail.mail_check" and "machines" in data:
             self._summary.office(data["office"], data["machines"])
+        elif action == "msp.charter_mail.mail_probe":
+            self._summary.probe(result.host.get_name(), data)
         elif action == "msp.charter_mail.mail_files":
             self._summary.files(result.host.get_name(), data)
 

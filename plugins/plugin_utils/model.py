@@ -22,6 +22,7 @@ PROTOCOLS = ("imap", "pop")
 PHONES = ("ios", "android")
 STATES = ("present", "absent")
 SMTP_PORTS = (587, 465)
+AUTO = "auto"
 
 # Ids must be the same on every run, machine and version of this project: never change this.
 ID_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:msp:charter-mail:account")
@@ -94,7 +95,8 @@ class Policy:
 
     provider: name of the provider in use. providers: shipped facts. own_providers: the office's entries; what one says
     wins over the shipped entry of the same name.
-    smtp_port: port to prefer, None for the provider's first. domains: allowed address domains, empty for any.
+    smtp_port: port to prefer, None for the provider's first. auto_port: the first that works on the machine is to be chosen, see
+    endpoints.choose_port; until that is known the provider's first stands. domains: allowed address domains, empty for any.
     password_command: a name of PASSWORD_COMMANDS or a command line with {address} in it.
     platform: linux, windows or macos; empty for a machine that is none of this project's.
     """
@@ -104,6 +106,7 @@ class Policy:
     provider: str = "charter"
     platform: str = ""
     smtp_port: int | None = None
+    auto_port: bool = False
     domains: Sequence[str] = ()
     programs: Sequence[str] = ()
     organization: str = ""
@@ -122,12 +125,18 @@ class Policy:
         """A policy from an office's variables: `settings` has this class's field names; None and "" mean "not set"."""
         given = {name: value for name, value in settings.items() if value is not None and value != ""}
         port = given.pop("smtp_port", None)
+        auto = port == AUTO
         # A number that is none is kept as -1: problems() names the setting.
-        number = int(port) if str(port).isdecimal() else None if port is None else -1
+        number = None if auto or port is None else int(port) if str(port).isdecimal() else -1
         lists: dict[str, Any] = {name: _list(given.pop(name, ())) for name in ("domains", "programs")}
         lists |= {name: list(given.pop(name, ())) for name in ("providers", "own_providers")}
         texts: dict[str, Any] = {name: str(value).strip() for name, value in given.items()}
-        return cls(smtp_port=number, **lists, **texts)
+        return cls(smtp_port=number, auto_port=auto, **lists, **texts)
+
+    @property
+    def known_providers(self) -> Mapping[str, Mapping[str, Any]]:
+        """Every provider by name, the office's corrections worked in."""
+        return self._providers
 
     @property
     def entry(self) -> Mapping[str, Any]:
@@ -143,7 +152,7 @@ class Policy:
             hint = did_you_mean(self.provider, self._providers) or f"; known are: {known}"
             found.append(Problem(here, field="mail_provider", what=f'"{printable(self.provider)}" is not a provider{hint}'))
         if self.smtp_port is not None and self.smtp_port not in SMTP_PORTS:
-            found.append(Problem(here, field="mail_smtp_port", what="is not 587 or 465"))
+            found.append(Problem(here, field="mail_smtp_port", what="is not 587, 465 or auto"))
         elif self.smtp_port is not None and self.entry and not _smtp(self.entry, self.smtp_port):
             found.append(Problem(here, field="mail_smtp_port", what=_no_such_port(self, self.smtp_port)))
         found += [
@@ -309,8 +318,8 @@ def _account(row: Mapping[str, Any], policy: Policy, primary: bool) -> Account:
         organization=policy.organization,
         login=_text(row, "login"),
         provider=policy.provider,
-        incoming=cast(Incoming, {"protocol": protocol, **_endpoint(policy.entry[protocol]), "username": address}),
-        outgoing=cast(Outgoing, {"protocol": "smtp", **_endpoint(_smtp(policy.entry, port)[0]), "username": address}),
+        incoming=cast(Incoming, {"protocol": protocol, **server(policy.entry[protocol]), "username": address}),
+        outgoing=cast(Outgoing, {"protocol": "smtp", **server(_smtp(policy.entry, port)[0]), "username": address}),
         # The address may carry any of the shell's characters (RFC 5321 allows $ ` ' and more).
         password_command=command.replace("{address}", shlex.quote(address)),
         programs=[name for name in usable if name in wanted],
@@ -319,7 +328,8 @@ def _account(row: Mapping[str, Any], policy: Policy, primary: bool) -> Account:
     )
 
 
-def _endpoint(entry: Mapping[str, Any]) -> dict[str, Any]:
+def server(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """host, port and security of a provider's server, normalised."""
     return {"host": str(entry["host"]).lower(), "port": int(entry["port"]), "security": str(entry["security"])}
 
 

@@ -22,6 +22,9 @@ OUTCOMES = {
 # Outcomes after which the settings are not in place, with the state they leave.
 _NOT_IN_PLACE = {"failed": "failed", "refused": "failed", "foreign": "not ours", "blocked": "program is open", "removed": "removed"}
 
+# What a person does with a service.
+DOES = {"imap": "receive", "pop": "receive", "smtp": "send"}
+
 HEADINGS = ("person", "machine", "program", "state", "this run")
 
 
@@ -56,6 +59,14 @@ class Summary:
         for entry in result.get("evidence", []):
             if entry["verified"]:
                 self._verified.add((entry["address"], machine, entry["program"]))
+
+    def probe(self, machine: str, result: Mapping[str, Any]) -> None:
+        """result: what mail_probe returned for the machine."""
+        for end in result.get("endpoints", []):
+            if end["endpoint"]["needed"] and end["verdict"] != "ok":
+                self._notes.append(f"{machine}: cannot {DOES[end['endpoint']['service']]}: {end['advice']}")
+        if result.get("smtp_choice"):
+            self._notes.append(f"{machine}: sending: {result['smtp_choice']}")
 
     def lines(self, check: bool = False) -> Iterator[str]:
         """The summary; nothing when no office was worked on."""

@@ -29,7 +29,7 @@ def office(where: Path, count: int, inventory: dict[str, object]) -> Path:
     folder = where / f"office{count}"
     folder.mkdir()
     # Pinned, because a version manager's shim on this computer could be found instead.
-    host = {**inventory, "mail_root": str(where / f"machine{count}")}
+    host = {**inventory, "mail_root": str(where / f"machine{count}"), "mail_probe": False}
     (folder / "hosts.yml").write_text(yaml.safe_dump({"linux": {"hosts": {"desk": host}}}), encoding="utf-8")
     lines = [f"p{number}@example.org,Person {number},desk,p{number},{PROGRAMS}\n" for number in range(count)]
     (folder / "staff.csv").write_text("address,full_name,machines,login,programs\n" + "".join(lines), encoding="utf-8")

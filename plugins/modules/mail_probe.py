@@ -1,0 +1,169 @@
+#!/usr/bin/python
+# Copyright: charter-mail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Target half of mail_probe. The documented options are those of the action plugin, which knows the office; this half looks."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mail_probe
+short_description: Look from a machine whether its people's mail servers can be used, and say why not
+version_added: 0.1.0
+author: charter-mail contributors
+description:
+  - Looks at all mail servers of the machine's people at once, in one round trip and within a time. For each server the name (A and AAAA),
+    the connection for each address family, TLS in the mode that is set, the certificate, the greeting and what the server offers before and
+    after TLS; the first fault makes the verdict.
+  - Changes nothing on the machine and sends no mail.
+  - Signs in only when O(login) is set, to a server that passed everything else, once for each mailbox; where its server for fetching mail
+    rejects it, the one for sending is not tried. The passwords are asked for at the terminal, so it is never done in a scheduled run;
+    they reach the machine through the standard input of the module and are kept nowhere.
+options:
+  rows:
+    description: Rows of the machine's people, as M(msp.charter_mail.resolve_people#filter) takes them.
+    type: list
+    elements: dict
+    required: true
+  policy:
+    description: >-
+      The office's decisions, as M(msp.charter_mail.resolve_people#filter) takes them. With C(smtp_port=auto) the result says
+      which port can be used here.
+    type: dict
+    required: true
+  interceptors:
+    description: Who is known to read mail connections, each as C(product), C(issuer) (texts in the name of the certificate's
+      issuer) and C(remedy) (a sentence).
+    type: list
+    elements: dict
+    required: true
+  timeout:
+    description: Seconds for all servers of the machine together. A server that says nothing takes a quarter of it.
+    type: int
+    default: 20
+  login:
+    description: Also sign in, with passwords that are asked for.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    description: Does the same.
+    support: full
+  diff_mode:
+    description: Nothing changes.
+    support: none
+notes:
+  - The certificate is checked against the trust store that Python uses on the machine. On Linux and Windows that is the system's, on macOS
+    it is not the keychain. Thunderbird has a store of its own.
+"""
+
+EXAMPLES = r"""
+- name: See what works from here
+  msp.charter_mail.mail_probe:
+    rows: "{{ mail_rows }}"
+    policy: "{{ mail_policy }}"
+    interceptors: "{{ reachability_interceptors }}"
+  register: mail_reachability
+"""
+
+RETURN = r"""
+endpoints:
+  description: One entry for each server, in the order of the model.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    endpoint:
+      description: >-
+        service (imap, pop, smtp), host, port, security; people, who uses it; needed, whether anybody does.
+      type: dict
+    verdict:
+      description: >-
+        V(ok), V(dns), V(blocked) (no answer), V(refused), V(wrong_tls_mode), V(starttls_stripped), V(untrusted), V(name_mismatch),
+        V(expired), V(intercepted), V(no_auth), V(login_rejected), V(rate_limited).
+      type: str
+      sample: blocked
+    step:
+      description: Where the fault shows, name, connection, greeting, starttls, tls, certificate, auth or login; empty when all is well.
+      type: str
+    advice:
+      description: What is wrong and what to do, in one or two sentences.
+      type: str
+    notes:
+      description: What is not as it should be although mail works.
+      type: list
+      elements: str
+    dns:
+      description: Addresses (a, aaaa), ms, error (nxdomain, timeout, failure) or none.
+      type: dict
+    tcp:
+      description: For each address tried ip, family, ok, ms, error, kind.
+      type: list
+      elements: dict
+    greeting:
+      description: The server's first words; none when there were none.
+      type: dict
+    tls:
+      description: ok, version, cipher, bits, error, kind.
+      type: dict
+    certificate:
+      description: subject, issuer, names, not_before, not_after, days_left, sha256; also of a certificate that is not trusted.
+      type: dict
+    verify:
+      description: >-
+        chain_ok (against the machine's trust store), strict_ok (with the checks of newer programs), host_ok, and OpenSSL's code and
+        message (X509_V_ERR) of the first that failed.
+      type: dict
+    starttls:
+      description: offered, accepted, text.
+      type: dict
+    capabilities:
+      description: What the server offers before and after TLS.
+      type: dict
+    auth:
+      description: Ways to sign in before and after TLS; whether a server that is asked before TLS refuses.
+      type: dict
+    logins:
+      description: For each mailbox that was tried, username, ok (none where it was not tried or broke off), text.
+      type: list
+      elements: dict
+    ms:
+      description: How long the look took.
+      type: int
+smtp_port:
+  description: The port that C(smtp_port=auto) comes to here, else the one that is set; none for the provider's first.
+  returned: always
+  type: int
+smtp_choice:
+  description: One sentence when it is not the provider's first, or none could be proven; else empty.
+  returned: always
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.msp.charter_mail.plugins.module_utils import payload, probe, wire
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "endpoints": {"type": "list", "elements": "dict", "required": True},
+            "interceptors": {"type": "list", "elements": "dict", "required": True},
+            "timeout": {"type": "float", "default": 20.0},
+            # A parcel, so that a password that happens to be a common word is not cut out of everything that is returned.
+            "logins": {"type": "str", "no_log": True},
+        },
+        supports_check_mode=True,
+    )
+    endpoints = module.params["endpoints"]
+    unknown = sorted({str(each.get("service")) for each in endpoints} - set(wire.DIALOGS))
+    if unknown:
+        module.fail_json(msg="endpoints: service %s is none of %s" % (unknown[0], ", ".join(sorted(wire.DIALOGS))))
+    logins = []
+    if module.params["logins"]:
+        logins = [probe.Login(**each) for each in payload.unpack(module.params["logins"])["logins"]]
+    results = probe.probe(endpoints, module.params["interceptors"], module.params["timeout"], logins)
+    module.exit_json(changed=False, endpoints=results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Products known to read mail connections: the table's form. Pure, no Ansible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .problem import Problem, did_you_mean, printable
+
+_KEYS = ("product", "issuer", "remedy")
+
+
+def check(entries: Any, where: str) -> list[Problem]:
+    """Everything that is wrong with a list of {product, issuer: [texts], remedy}. where: the file, or the variable's usual one."""
+    if not isinstance(entries, Sequence) or isinstance(entries, str):
+        return [Problem(where, field="reachability_interceptors", what="must be a list of {product, issuer, remedy}")]
+    found: list[Problem] = []
+    for number, entry in enumerate(entries):
+        name = f"reachability_interceptors[{number}]"
+        if not isinstance(entry, Mapping):
+            found.append(Problem(where, field=name, what="must be {product, issuer, remedy}"))
+            continue
+        for key in ("product", "remedy"):
+            if not isinstance(entry.get(key), str) or not entry[key].strip():
+                found.append(Problem(where, field=f"{name}.{key}", what="is missing or empty"))
+        texts = entry.get("issuer")
+        if not isinstance(texts, Sequence) or isinstance(texts, str) or not texts:
+            found.append(Problem(where, field=f"{name}.issuer", what="must be a list of texts that stand in the name of the issuer"))
+        else:
+            # A shorter text would be in the name of half the world's authorities.
+            found += [
+                Problem(where, field=f"{name}.issuer", what=f'"{printable(str(text))}" is too short to tell a product by (4 characters)')
+                for text in texts
+                if len(str(text).strip()) < 4
+            ]
+        found += [
+            Problem(where, field=f"{name}.{key}", what=f"is not known{did_you_mean(str(key), _KEYS)}; known are: {', '.join(_KEYS)}")
+            for key in entry
+            if key not in _KEYS
+        ]
+    return found
