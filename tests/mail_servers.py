@@ -200,18 +200,20 @@ class Smtp:
 
 
 def scripted(greeting: str, answers: dict[str, str], delay: float = 0) -> Talk:
-    """A server that says `greeting` and answers each line by the first key it holds; {tag} is the line's first word."""
+    """A server that says `greeting` and answers each line by the first key it holds; {tag} is that of the last IMAP command."""
 
     def talk(connection: socket.socket) -> None:
         time.sleep(delay)
         connection.sendall(greeting.encode() + b"\r\n")
+        tag = ""
         with connection.makefile("rb") as stream:
             while line := stream.readline(2000).decode().strip():
+                tag = line.split()[0] if " " in line else tag
                 reply = next((text for key, text in answers.items() if key in line), "")
                 if not reply:
                     return
                 time.sleep(delay)
-                connection.sendall(reply.replace("{tag}", line.split()[0]).encode() + b"\r\n")
+                connection.sendall(reply.replace("{tag}", tag).encode() + b"\r\n")
 
     return talk
 

@@ -52,7 +52,8 @@ def probe(endpoints: List[Facts], known: List[Facts], seconds: float, logins: Op
 
     known: who is known to sit in the way, see :func:`certificate.interceptor`.
     """
-    looks = [Look(endpoint, seconds) for endpoint in endpoints]
+    trust = Trust()
+    looks = [Look(endpoint, seconds, trust) for endpoint in endpoints]
     threads = [threading.Thread(target=look.run, daemon=True) for look in looks]
     for thread in threads:
         thread.start()
@@ -89,8 +90,9 @@ def _try(look: Look, result: Facts, login: Login) -> bool:
 class Look:
     """One look at one endpoint. Facts that are there so far are in ``facts``."""
 
-    def __init__(self, endpoint: Facts, seconds: float) -> None:
+    def __init__(self, endpoint: Facts, seconds: float, trust: Trust) -> None:
         self.endpoint = endpoint
+        self._trust = trust
         self.begin = time.monotonic()
         self.end = self.begin + seconds
         self.step = max(0.5, seconds / 4)
@@ -182,7 +184,7 @@ class Look:
             self._talk_starttls(first)
 
     def _talk_tls(self, first: socket.socket) -> None:
-        with self._session(_context(strict=True), first) as session:
+        with self._session(self._trust.context(strict=True), first) as session:
             if session.failure is None:
                 self._trusted()
                 self._inside(session)
@@ -196,7 +198,7 @@ class Look:
             self._in_plain_text()
 
     def _talk_starttls(self, first: socket.socket) -> None:
-        with self._session(_context(strict=True), first) as session:
+        with self._session(self._trust.context(strict=True), first) as session:
             if session.failure is None:
                 self._trusted()
                 self._inside(session)
@@ -225,7 +227,7 @@ class Look:
     def _from_the_first_byte(self) -> None:
         """A greeting in plain text did not come: does it speak TLS from the first byte?"""
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError, ValueError):
-            secure = self._handshake(_context(verify=False), self._connect(stack))
+            secure = self._handshake(self._trust.context(verify=False), self._connect(stack))
             stack.callback(secure.close)
             self._note(speaks="tls", tls=_tls(secure), certificate=_describe(secure))
 
@@ -236,7 +238,7 @@ class Look:
         """The certificate did not pass every check: see which, by trying again with fewer, the last time with none to read it."""
         verify: Facts = {"chain_ok": False, "strict_ok": False, "host_ok": None, "code": error.verify_code, "message": error.verify_message}
         self._note(verify=verify)
-        with self._session(_context(verify=False)) as session:
+        with self._session(self._trust.context(verify=False)) as session:
             if session.failure is None:
                 self._inside(session)
             else:
@@ -246,13 +248,13 @@ class Look:
             verify["host_ok"] = certificate.covers(str(self.endpoint["host"]), names)
         elif error.verify_code in _HOST_MISMATCH:
             verify["host_ok"] = False
-        with self._session(_context(host=False)) as session:
+        with self._session(self._trust.context(host=False)) as session:
             chain = session.failure
             verify["chain_ok"] = chain is None
             if isinstance(chain, ssl.SSLCertVerificationError):
                 verify.update(code=chain.verify_code, message=chain.verify_message)
         if verify["chain_ok"]:
-            with self._session(_context(strict=True, host=False)) as session:
+            with self._session(self._trust.context(strict=True, host=False)) as session:
                 verify["strict_ok"] = session.failure is None
             if verify["strict_ok"] and verify["host_ok"] is None:
                 verify["host_ok"] = False  # chain and dates passed, so it was the name
@@ -360,7 +362,7 @@ class Look:
 
     def login(self, username: str, password: str) -> wire.Reply:
         """Sign in once, over a connection whose certificate passed every check. Raises what a Dialog raises, OSError, Stopped."""
-        with self._session(_context()) as session:
+        with self._session(self._trust.context()) as session:
             if session.failure is not None:
                 raise session.failure
             dialog = session.dialog
@@ -373,6 +375,35 @@ class Look:
                 dialog.capabilities()  # EHLO comes first
             dialog.wire.end = self._until(self.step * 2)  # servers answer a wrong password slowly, on purpose
             return dialog.login(username, password, self._mechanisms)
+
+
+class Trust:
+    """TLS contexts, 1.2 or later, against the machine's own trust store; one of a kind for all looks, for it takes some MB and time."""
+
+    def __init__(self) -> None:
+        self._contexts: Dict[Tuple[bool, bool, bool], ssl.SSLContext] = {}
+        self._lock = threading.Lock()
+
+    def context(self, verify: bool = True, strict: bool = False, host: bool = True) -> ssl.SSLContext:
+        """verify: the certificate at all; strict: with the checks newer programs make; host: its name too."""
+        with self._lock:
+            kind = (verify, strict, host)
+            if kind not in self._contexts:
+                self._contexts[kind] = self._make(*kind)
+            return self._contexts[kind]
+
+    @staticmethod
+    def _make(verify: bool, strict: bool, host: bool) -> ssl.SSLContext:
+        if not verify:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        else:
+            context = ssl.create_default_context()
+            context.verify_flags = context.verify_flags | _STRICT if strict else context.verify_flags & ~_STRICT
+            context.check_hostname = host
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
 
 
 class Session:
@@ -471,16 +502,6 @@ class Race:
     def results(self) -> List[Facts]:
         """One per address: ip, family, ok, ms, error, kind (timeout, refused, unreachable, no network)."""
         return [dict(result) for result in self._results.values()]
-
-
-def _context(verify: bool = True, strict: bool = False, host: bool = True) -> ssl.SSLContext:
-    """TLS 1.2 or later against the machine's own trust store. Strict: with the checks newer programs make."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.verify_flags = context.verify_flags | _STRICT if strict else context.verify_flags & ~_STRICT
-    context.check_hostname = verify and host
-    context.verify_mode = ssl.CERT_REQUIRED if verify else ssl.CERT_NONE
-    return context
 
 
 def _tls(secure: ssl.SSLSocket) -> Facts:

@@ -1,0 +1,276 @@
+"""From what was found on a machine to a tree of steps in a technician's words, and from all machines to one document. Pure, no Ansible.
+
+A node of the tree is {title, state, text}, and where it applies verdict, column (it is a cell of the matrix machine x column), facts
+(name -> text) and steps (nodes). state: ok, fail, warn (not as it should be, but nobody's mail hangs on it), skip (not reached).
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from .comparison import Finding
+from .problem import printable
+from .summary import DOES
+
+Node = dict[str, Any]
+
+RUN = "run provision-mail.yml"
+_SERVICES = {"imap": "Receive (IMAP)", "pop": "Receive (POP)", "smtp": "Send"}
+_SECURITY = {"tls": "TLS", "starttls": "STARTTLS"}
+# The order of the steps of a server, for each kind of transport security.
+_ORDER = {
+    "tls": ("name", "connection", "tls", "certificate", "greeting", "auth", "login"),
+    "starttls": ("name", "connection", "greeting", "starttls", "tls", "certificate", "auth", "login"),
+}
+_TITLES = {
+    "name": "Name",
+    "connection": "Connection",
+    "greeting": "Greeting",
+    "starttls": "STARTTLS",
+    "tls": "TLS",
+    "certificate": "Certificate",
+    "auth": "Sign-in offered",
+    "login": "Signing in",
+}
+# What mail_files says of a file when it only looks -> state and words.
+_FILES = {
+    "unchanged": ("ok", "as it should be"),
+    "created": ("fail", f"is not there yet: {RUN}"),
+    "missing": ("fail", f"was deleted: {RUN}"),
+    "drift": ("fail", f"was changed by hand: {RUN}, which puts it back"),
+    "conflict": ("fail", f"was changed by hand and is out of date: {RUN}"),
+    "pending": ("fail", f"is out of date: {RUN}"),
+    "removed": ("fail", f"belongs to somebody who is gone: {RUN}, which removes it"),
+    "foreign": ("warn", "is the person's own and is left alone"),
+    "blocked": ("warn", "waits for the program to be closed"),
+    "refused": ("fail", "cannot be written"),
+    "failed": ("fail", "cannot be written"),
+}
+_WORST = ("fail", "warn", "ok", "skip")
+MARKS = {"ok": "ok  ", "fail": "FAIL", "warn": "note", "skip": "-   "}
+
+
+def machine(
+    name: str, addresses: Sequence[str], probe: Mapping[str, Any], findings: Sequence[Finding], files: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """One machine: {machine, state (ok or problems), summary, people, steps}.
+
+    probe: what mail_probe returned, empty when it was left out; findings: of comparison.compare; files: of mail_files in check mode.
+    """
+    servers = [_server(result) for result in probe.get("endpoints", [])]
+    if not servers:
+        servers = [_node("Servers", "skip", "Not looked at: mail_probe is false, or nobody here has mail.")]
+    if probe.get("smtp_choice"):
+        servers.append(_node("Port to send at", "warn", _sentence(probe["smtp_choice"])))
+    settings = _settings(findings, files)
+    summary = _summary(probe.get("endpoints", []), settings)
+    return {
+        "machine": name,
+        "state": "problems" if summary else "ok",
+        "summary": summary or "all is well",
+        "people": sorted(addresses),
+        "steps": [*servers, settings],
+    }
+
+
+def not_seen(name: str, state: str, why: str, addresses: Iterable[str]) -> dict[str, Any]:
+    """A machine nothing is known of; state: unreachable or failed."""
+    return {"machine": name, "state": state, "summary": why, "people": sorted(addresses), "steps": []}
+
+
+def document(office: str, when: datetime.datetime, machines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The whole report, for tools: schema is raised when a key changes its meaning."""
+    ordered = sorted(machines, key=lambda each: each["machine"])
+    counts = {state: sum(each["state"] == state for each in ordered) for state in ("ok", "problems", "unreachable", "failed")}
+    return {
+        "schema": 1,
+        "office": office,
+        "time": when.astimezone(datetime.UTC).isoformat(timespec="seconds"),
+        "ok": counts["ok"] == len(ordered),
+        "counts": counts,
+        "machines": ordered,
+    }
+
+
+def lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The report for a terminal, as (state, line): what failed is open, what is well is one line."""
+    counts = report["counts"]
+    yield "", f"Mail of office {report['office']}, seen from {len(report['machines'])} machine{'s' * (len(report['machines']) != 1)}"
+    for each in report["machines"]:
+        yield "", ""
+        state = "ok" if each["state"] == "ok" else "fail"
+        people = f" ({', '.join(each['people'])})" if each["people"] else ""
+        yield state, f"{each['machine']}: {printable(each['summary'], 500)}{people}"
+        for node in each["steps"]:
+            yield from _branch(node, 1)
+    yield "", ""
+    yield "", ", ".join(f"{counts[state]} {words}" for state, words in _COUNTED.items() if counts[state]) or "no machine was looked at"
+
+
+_COUNTED = {"ok": "well", "problems": "with problems", "unreachable": "not reached", "failed": "could not be diagnosed"}
+
+
+def _branch(node: Mapping[str, Any], depth: int) -> Iterator[tuple[str, str]]:
+    verdict = f": {node['verdict'].replace('_', ' ')}" if node.get("verdict", "ok") != "ok" else ""
+    opened = node["state"] in ("fail", "warn")
+    inline = f": {printable(node['text'], 500)}" if node["text"] and not (verdict or node.get("steps")) else ""
+    yield node["state"], f"{'       ' * depth}{MARKS[node['state']]} {node['title']}{verdict}{inline}"
+    if opened:
+        if node["text"] and not inline:
+            yield node["state"], f"{'       ' * depth}     {printable(node['text'], 500)}"
+        for step in node.get("steps", []):
+            if node["state"] == "fail" or step["state"] in ("fail", "warn"):
+                yield from _branch(step, depth + 1)
+
+
+def _node(title: str, state: str, text: str = "", **more: Any) -> Node:
+    return {"title": title, "state": state, "text": text, **{key: value for key, value in more.items() if value}}
+
+
+def _server(result: Mapping[str, Any]) -> Node:
+    end = result["endpoint"]
+    verdict = result["verdict"]
+    state = "ok" if verdict == "ok" else "fail" if end["needed"] else "warn"
+    text = "" if verdict == "ok" else result["advice"]
+    if not end["needed"]:
+        text = f"{text} Nobody here uses this server now.".strip()
+    title = f"{_SERVICES[end['service']]}: {end['host']}:{end['port']} ({_SECURITY[end['security']]})"
+    order = _ORDER[end["security"]]
+    failing = order.index(result["step"]) if result["step"] in order else len(order)
+    steps = []
+    for number, step in enumerate(order):
+        said = _SAYS[step](result)
+        if step == "login" and not said:
+            continue
+        if number < failing:
+            steps.append(_node(_TITLES[step], "ok", said))
+        elif number == failing:
+            steps.append(_node(_TITLES[step], state, said))
+        else:
+            steps.append(_node(_TITLES[step], "skip", said or "not reached"))
+    steps += [_node("Note", "warn", note) for note in result["notes"]]
+    return _node(title, state, text, verdict=verdict, column=f"{end['host']}:{end['port']}", facts=_facts(result), steps=steps)
+
+
+def _name(result: Mapping[str, Any]) -> str:
+    dns = result.get("dns") or {}
+    addresses = [*dns.get("a", []), *dns.get("aaaa", [])]
+    return f"{', '.join(addresses)} in {dns['ms']} ms" if addresses else str(dns.get("error") or "no answer")
+
+
+def _connection(result: Mapping[str, Any]) -> str:
+    return "; ".join(f"{each['ip']} {'open' if each['ok'] else each['error'] or 'no answer'} in {each['ms']} ms" for each in result["tcp"])
+
+
+def _greeting(result: Mapping[str, Any]) -> str:
+    said = (result.get("greeting") or {}).get("text") or (result.get("broke") or {}).get("text") or ""
+    return printable(said)
+
+
+def _starttls(result: Mapping[str, Any]) -> str:
+    found = result.get("starttls")
+    if not found:
+        return ""
+    return "offered and taken" if found["accepted"] else printable(f"offered, then: {found['text']}") if found["offered"] else "not offered"
+
+
+def _tls(result: Mapping[str, Any]) -> str:
+    tls = result.get("tls") or {}
+    if tls.get("ok"):
+        return f"{tls['version']}, {tls['cipher']}"
+    return printable(str(tls.get("error") or ""))
+
+
+def _certificate(result: Mapping[str, Any]) -> str:
+    found = result.get("certificate") or {}
+    until = f", valid until {_day(found['not_after'])}" if found.get("not_after") else ""
+    return f"from {printable(found['issuer'])}{until}" if found.get("issuer") else ""
+
+
+def _auth(result: Mapping[str, Any]) -> str:
+    auth = result.get("auth") or {}
+    before = {True: "; refused before TLS", False: "; taken before TLS"}.get(auth.get("refused_before"), "")
+    return ", ".join(auth["after"]) + before if auth.get("after") else ""
+
+
+def _login(result: Mapping[str, Any]) -> str:
+    words = {True: "let in", False: "rejected", None: "not known"}
+    tries = result.get("logins", [])
+    return "; ".join(f"{each['username']} {words[each['ok']]}{'' if each['ok'] else ': ' + printable(each['text'])}" for each in tries)
+
+
+_SAYS = {
+    "name": _name,
+    "connection": _connection,
+    "greeting": _greeting,
+    "starttls": _starttls,
+    "tls": _tls,
+    "certificate": _certificate,
+    "auth": _auth,
+    "login": _login,
+}
+
+
+def _facts(result: Mapping[str, Any]) -> dict[str, str]:
+    """What a technician passes on to the provider or the maker of the firewall."""
+    found, verify = result.get("certificate") or {}, result.get("verify") or {}
+    offered = result.get("capabilities") or {}
+    yes = {True: "yes", False: "no"}
+    facts = {
+        "Certificate of": found.get("subject"),
+        "Names in it": ", ".join(found.get("names") or []),
+        "Issued by": found.get("issuer"),
+        "SHA-256": found.get("sha256"),
+        "Trusted by this machine": yes.get(verify.get("chain_ok")),
+        "Trusted by strict programs": yes.get(verify.get("strict_ok")),
+        "Has the server's name": yes.get(verify.get("host_ok")),
+        "Offered before TLS": ", ".join(offered.get("before") or []),
+        "Offered inside TLS": ", ".join(offered.get("after") or []),
+        "Used by": ", ".join(result["endpoint"]["people"]),
+        "Took": f"{result['ms']} ms",
+    }
+    return {name: printable(str(value), 300) for name, value in facts.items() if value}
+
+
+def _settings(findings: Sequence[Finding], files: Sequence[Mapping[str, Any]]) -> Node:
+    """What is configured, against what should be."""
+    steps = []
+    for found in findings:
+        text = _sentence(found.what)
+        if found.state == "wrong":
+            text = f"{text.removesuffix('.')}: {RUN}."
+        state = {"ok": "ok", "missing": "warn", "wrong": "fail"}[found.state]
+        steps.append(_node(f"{found.address} ({found.login})", state, text))
+    for entry in files:
+        state, said = _FILES[entry["state"]]
+        more = f" ({entry['message']})" if entry.get("message") and state != "ok" else ""
+        steps.append(_node(entry["dest"], state, f"{said}{more}."))
+    worst = next((state for state in _WORST if any(step["state"] == state for step in steps)), "skip")
+    wrong = sum(step["state"] == "fail" for step in steps)
+    text = {"fail": f"{wrong} of {len(steps)} are not as they should be.", "skip": "There are none to look at."}.get(worst, "")
+    return _node("Settings", worst, text, column="settings", verdict="wrong" if worst == "fail" else "ok" if steps else "", steps=steps)
+
+
+def _summary(results: Iterable[Mapping[str, Any]], settings: Node) -> str:
+    faults: dict[str, list[str]] = {}
+    for result in results:
+        end = result["endpoint"]
+        if end["needed"] and result["verdict"] != "ok":
+            faults.setdefault(DOES[end["service"]], []).append(f"{end['host']}:{end['port']} {result['verdict'].replace('_', ' ')}")
+    parts = [f"unable to {does}: {', '.join(said)}" for does, said in faults.items()]
+    if settings["state"] == "fail":
+        parts.append("settings are not as they should be")
+    return "; ".join(parts)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def _day(seconds: int) -> str:
+    try:
+        return datetime.datetime.fromtimestamp(seconds, datetime.UTC).date().isoformat()
+    except (OverflowError, ValueError, OSError):
+        return "an unknown day"

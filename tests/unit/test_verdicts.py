@@ -1,0 +1,209 @@
+"""From what was found of a server to one verdict and one piece of advice."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.msp.charter_mail.plugins.module_utils import verdicts
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.interceptors import check
+from hypothesis import given
+from hypothesis import strategies as st
+
+ROOT = Path(__file__).resolve().parents[2]
+KNOWN = yaml.safe_load((ROOT / "roles/reachability/vars/main/interceptors.yml").read_text())["__reachability_interceptors"]
+VARIANT = {"provider": "spectrum", "title": "Spectrum e-mail", "host": "mobile.charter.net", "security": "tls"}
+
+OPEN = {"ip": "192.0.2.1", "family": "IPv4", "ok": True, "ms": 1, "error": None, "kind": None}
+SHUT = {**OPEN, "ok": False}
+
+
+def facts(security: str = "starttls", service: str = "smtp", **found: Any) -> dict[str, Any]:
+    """A server with which all is well, but for what is given."""
+    well = {
+        "endpoint": {"service": service, "host": "smtp.example.org", "port": 587, "security": security, "variants": [VARIANT]},
+        "dns": {"a": ["192.0.2.1"], "aaaa": [], "ms": 1, "error": None},
+        "tcp": [OPEN],
+        "greeting": {"good": True, "text": "220 hello", "busy": False},
+        "starttls": {"offered": True, "accepted": True, "text": "220 go"} if security == "starttls" else None,
+        "tls": {"ok": True, "version": "TLSv1.3", "cipher": "x", "bits": 256, "error": None, "kind": None},
+        "certificate": {"issuer": "CN=Some CA", "names": ["smtp.example.org"], "not_before": 0, "not_after": 2**31, "days_left": 300},
+        "verify": {"chain_ok": True, "strict_ok": True, "host_ok": True, "code": 0, "message": ""},
+        "auth": {"before": [], "refused_before": True, "after": ["LOGIN", "PLAIN"]},
+    }
+    return {**well, **found}
+
+
+def tls(kind: str) -> dict[str, Any]:
+    return {"ok": False, "version": None, "cipher": None, "bits": None, "error": "some words", "kind": kind}
+
+
+def verify(**found: Any) -> dict[str, Any]:
+    return {"chain_ok": True, "strict_ok": True, "host_ok": True, "code": 0, "message": "some words", **found}
+
+
+NO_NAME = {"a": [], "aaaa": [], "ms": 1, "message": "some words"}
+EARLY = {"greeting": None, "starttls": None, "tls": None, "certificate": None, "verify": None, "auth": None}
+
+TABLE = [
+    ("ok", "", {}),
+    ("dns", "name", {"dns": {**NO_NAME, "error": "nxdomain"}}),
+    ("dns", "name", {"dns": {**NO_NAME, "error": "timeout"}}),
+    ("dns", "name", {"dns": {**NO_NAME, "error": "failure"}}),
+    ("dns", "name", {"dns": None}),
+    ("blocked", "connection", {"tcp": [{**SHUT, "kind": "timeout"}]}),
+    ("blocked", "connection", {"tcp": [{**SHUT, "kind": "unreachable", "error": "no route to host"}]}),
+    ("blocked", "connection", {"tcp": [{**SHUT, "kind": "no network"}]}),
+    ("blocked", "connection", {"tcp": []}),
+    ("refused", "connection", {"tcp": [{**SHUT, "kind": "refused"}, {**SHUT, "kind": "timeout"}]}),
+    ("rate_limited", "greeting", {"greeting": {"good": False, "text": "421 busy", "busy": True}}),
+    ("refused", "greeting", {"greeting": {"good": False, "text": "554 no", "busy": False}}),
+    ("wrong_tls_mode", "greeting", {**EARLY, "speaks": "tls"}),
+    ("blocked", "greeting", {**EARLY, "broke": {"kind": "timeout", "text": "x"}}),
+    ("refused", "greeting", {**EARLY, "broke": {"kind": "garbage", "text": "x"}}),
+    ("refused", "greeting", {**EARLY, "broke": {"kind": "closed", "text": "x"}}),
+    ("starttls_stripped", "starttls", {"starttls": {"offered": False, "accepted": None, "text": ""}}),
+    ("starttls_stripped", "starttls", {"starttls": {"offered": True, "accepted": False, "text": "502 what?"}}),
+    ("rate_limited", "greeting", {"starttls": {"offered": True, "accepted": False, "text": "454 not now"}}),
+    ("blocked", "tls", {"tls": tls("timeout"), "verify": None}),
+    ("refused", "tls", {"tls": tls("closed"), "verify": None}),
+    ("refused", "tls", {"tls": tls("tls"), "verify": None}),
+    ("refused", "greeting", {"tls": tls("plain"), "verify": None}),
+    ("blocked", "tls", {"tls": None, "verify": None}),
+    ("untrusted", "certificate", {"verify": verify(chain_ok=False, code=20)}),
+    ("untrusted", "certificate", {"verify": verify(chain_ok=False, code=20), "tls": tls("closed"), "certificate": None}),
+    ("expired", "certificate", {"verify": verify(chain_ok=False, code=10)}),
+    ("expired", "certificate", {"verify": verify(chain_ok=False, code=9)}),
+    ("name_mismatch", "certificate", {"verify": verify(host_ok=False, code=62)}),
+    ("untrusted", "certificate", {"verify": verify(chain_ok=False, host_ok=False, code=20)}),
+    ("ok", "", {"verify": verify(strict_ok=False, code=85)}),
+    ("intercepted", "certificate", {"certificate": {"issuer": "CN=x, O=Zscaler Inc."}}),
+    ("no_auth", "auth", {"auth": {"before": [], "refused_before": True, "after": ["XOAUTH2"]}}),
+    ("refused", "auth", {"auth": None}),
+]
+
+
+@pytest.mark.parametrize(("verdict", "step", "found"), TABLE, ids=[f"{number}-{row[0]}" for number, row in enumerate(TABLE)])
+def test_the_first_fault_on_the_way_decides(verdict: str, step: str, found: dict[str, Any]) -> None:
+    judged = verdicts.judge(facts(**found), KNOWN)
+    assert (judged["verdict"], judged["step"]) == (verdict, step), judged["advice"]
+    assert re.fullmatch(r"[A-Zs][^%{}]*[.?]", judged["advice"]), "a sentence, with everything filled in"
+
+
+def test_every_verdict_is_in_the_table() -> None:
+    assert {row[0] for row in TABLE} | {"login_rejected"} == set(verdicts.VERDICTS)
+
+
+def test_every_sentence_belongs_to_a_verdict_and_a_step() -> None:
+    for verdict, step, _advice in verdicts._ADVICE.values():
+        assert verdict in verdicts.VERDICTS and step in verdicts.STEPS
+
+
+def test_the_provider_entry_that_fits_is_named() -> None:
+    assert "spectrum (Spectrum e-mail)" in verdicts.judge(facts(**EARLY, speaks="tls"), [])["advice"]
+    other = facts("tls", speaks="plain", starttls={"offered": True, "accepted": None, "text": ""}, tls=tls("plain"), verify=None)
+    judged = verdicts.judge(other, [])
+    assert judged["verdict"] == "wrong_tls_mode" and "mail_providers" in judged["advice"]
+    nothing = verdicts.judge({**other, "starttls": {"offered": False, "accepted": None, "text": ""}}, [])
+    assert nothing["verdict"] == "wrong_tls_mode" and "offers no TLS" in nothing["advice"]
+
+
+@pytest.mark.parametrize("entry", KNOWN, ids=lambda entry: entry["product"])
+def test_a_known_product_is_named_whether_it_is_trusted_or_not(entry: dict[str, Any]) -> None:
+    for issuer, chain_ok in itertools.product(entry["issuer"], (True, False)):
+        found = facts(
+            certificate={"issuer": f"C=US, O=x, CN={issuer.upper()} 2"}, verify=verify(chain_ok=chain_ok, code=0 if chain_ok else 19)
+        )
+        judged = verdicts.judge(found, KNOWN)
+        assert judged["verdict"] == "intercepted"
+        assert entry["product"] in judged["advice"] and entry["remedy"] in judged["advice"]
+        assert ("does not trust" in judged["advice"]) is not chain_ok
+
+
+@pytest.mark.parametrize("name", ["Avast", "AVG", "ESET", "Kaspersky", "Bitdefender", "Zscaler", "Fortinet"])
+def test_the_products_people_have_are_in_the_list(name: str) -> None:
+    assert any(name in entry["product"] for entry in KNOWN)
+
+
+def test_the_list_is_sound_and_sourced() -> None:
+    assert check(KNOWN, "interceptors.yml") == []
+    text = (ROOT / "roles/reachability/vars/main/interceptors.yml").read_text()
+    assert len(re.findall(r"^  # Source: ", text, re.MULTILINE)) == len(KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ("text", "all.yml: reachability_interceptors: must be a list"),
+        (["x"], "all.yml: reachability_interceptors[0]: must be {product, issuer, remedy}"),
+        ([{"issuer": ["Some Filter"], "remedy": "x"}], "all.yml: reachability_interceptors[0].product: is missing or empty"),
+        ([{"product": "x", "issuer": "Some Filter", "remedy": "x"}], "all.yml: reachability_interceptors[0].issuer: must be a list"),
+        ([{"product": "x", "issuer": ["CA"], "remedy": "x"}], 'all.yml: reachability_interceptors[0].issuer: "CA" is too short'),
+        (
+            [{"product": "x", "issuer": ["Some"], "remedie": "x"}],
+            "reachability_interceptors[0].remedie: is not known; did you mean remedy?",
+        ),
+    ],
+)
+def test_a_wrong_entry_of_an_office_is_named(entries: Any, said: str) -> None:
+    assert any(said in str(problem) for problem in check(entries, "all.yml")), check(entries, "all.yml")
+
+
+def test_notes() -> None:
+    six = {**SHUT, "family": "IPv6", "kind": "timeout"}
+    (slow,) = verdicts.judge(facts(tcp=[OPEN, six]), [])["notes"]
+    assert slow.startswith("IPv6 does not work here, IPv4 does")
+    assert verdicts.judge(facts(tcp=[OPEN, {**six, "kind": "no network"}]), [])["notes"] == []
+    assert "before TLS" in verdicts.judge(facts(auth={"before": ["PLAIN"], "refused_before": True, "after": ["PLAIN"]}), [])["notes"][0]
+    assert (
+        "takes passwords before TLS"
+        in verdicts.judge(facts(auth={"before": [], "refused_before": False, "after": ["PLAIN"]}), [])["notes"][0]
+    )
+    assert "2.5 s" in verdicts.judge(facts(dns={"a": ["192.0.2.1"], "aaaa": [], "ms": 2500, "error": None}), [])["notes"][0]
+    assert "ends in 3 days" in verdicts.judge(facts(certificate={"issuer": "x", "days_left": 3}), [])["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("username", "text", "busy", "verdict", "said"),
+    [
+        ("jane@example.org", "535 5.7.8 no", False, "login_rejected", "changed or mistyped"),
+        ("jane", "535 5.7.8 no", False, "login_rejected", "not the full address"),
+        ("jane@example.org", "534 5.7.9 Application-specific password required", False, "login_rejected", "app password from its web page"),
+        ("jane@example.org", "454 4.7.0 too many", True, "rate_limited", "wait a quarter"),
+    ],
+)
+def test_the_usual_reasons_of_a_rejected_login(username: str, text: str, busy: bool, verdict: str, said: str) -> None:
+    result = {**facts(), **verdicts.judge(facts(), []), "logins": [{"username": username, "ok": False, "busy": busy, "text": text}]}
+    verdicts.add_logins(result)
+    assert (result["verdict"], result["step"]) == (verdict, "login")
+    assert said in result["advice"] and text in result["advice"]
+
+
+def test_a_login_that_was_not_tried_changes_nothing() -> None:
+    for ok in (None, True):
+        result = {**facts(), **verdicts.judge(facts(), []), "logins": [{"username": "x", "ok": ok, "text": ""}]}
+        verdicts.add_logins(result)
+        assert result["verdict"] == "ok"
+
+
+ENDS = ("dns", "tcp", "greeting", "starttls", "tls", "certificate", "verify", "auth")
+
+
+@given(st.sampled_from(ENDS), st.sampled_from(["tls", "starttls"]), st.sampled_from(["smtp", "imap", "pop"]))
+def test_facts_may_end_anywhere(end: str, security: str, service: str) -> None:
+    """A look that was cut short is judged by what it saw."""
+    whole = facts(security, service)
+    cut = {key: value for key, value in whole.items() if key not in ENDS[ENDS.index(end) :]}
+    judged = verdicts.judge(cut, KNOWN)
+    assert judged["verdict"] in ("dns", "blocked", "refused", "ok")
+
+
+def test_a_day_that_no_calendar_has_does_not_matter() -> None:
+    found = facts(verify=verify(chain_ok=False, code=10), certificate={"issuer": "x", "not_after": 2**80})
+    assert "an unknown day" in verdicts.judge(found, [])["advice"]
+    assert time.strftime("%Y") in verdicts.judge(found, [])["advice"]
