@@ -6,6 +6,8 @@ import functools
 import json
 import os
 import re
+import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -22,7 +24,8 @@ import testinfra
 from testinfra.host import Host
 
 SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
-SSH_CONFIG = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"], ".cache/fleet", SCENARIO.name, "ssh_config")
+PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
+SSH_CONFIG = PROJECT / ".cache/fleet" / SCENARIO.name / "ssh_config"
 DELIVERED_WITHIN = 20  # seconds
 
 MAILBOXES = office.read(SCENARIO / "inventory")
@@ -96,6 +99,28 @@ def thunderbird(host: str, login: str) -> dict[str, Any]:
         post(box, subject())
     passwords = {box.address: box.password for box in boxes}
     return ask_thunderbird(host, login, passwords=passwords, send_to=boxes[0].address, subject=subject())
+
+
+def play(playbook: str, *arguments: str, code: int = 0) -> str:
+    """What a technician sees who runs one of the project's playbooks for this office; `code` is how it should end."""
+    command = ["ansible-playbook", "--inventory", str(SCENARIO / "inventory"), str(PROJECT / "playbooks" / f"{playbook}.yml"), *arguments]
+    done = subprocess.run(command, env={**os.environ, "ANSIBLE_FORCE_COLOR": "0"}, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout
+
+
+def diagnose(*arguments: str, code: int = 2) -> dict[str, dict[str, Any]]:
+    """The machines of the report of diagnose_mail.yml by name, each with `servers`, verdicts by "host:port"."""
+    with tempfile.TemporaryDirectory() as folder:
+        play("diagnose_mail", "-e", f"diagnosis_dir={folder}", *arguments, code=code)
+        assert Path(folder, "diagnosis.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+        report = json.loads(Path(folder, "diagnosis.json").read_text(encoding="utf-8"))
+    return {each["machine"]: {**each, "servers": verdicts(each)} for each in report["machines"]}
+
+
+def verdicts(machine: dict[str, Any]) -> dict[str, str]:
+    """What the report says of each server, and of the settings."""
+    return {step["column"]: step["verdict"] for step in machine["steps"] if step.get("column") and step.get("verdict")}
 
 
 def subject() -> str:

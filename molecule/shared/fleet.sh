@@ -79,7 +79,7 @@ up() {
   ssh-keygen -q -t ed25519 -N "" -C technician -f "$STATE/id_ed25519"
   podman network create --internal --disable-dns "$FLEET" >/dev/null
   start standin standin --cap-add NET_ADMIN
-  for machine in "${DESKTOPS[@]}"; do start "$machine" "desktop-${machine#desk-}"; done
+  for machine in "${DESKTOPS[@]}"; do start "$machine" "desktop-${machine#desk-}" --cap-add NET_ADMIN; done
   podman cp "$HERE/standin" "$FLEET-standin:/opt/standin"
   await standin
   NAMES=$(in_container standin /opt/standin/setup.sh)

@@ -14,7 +14,9 @@ KEY=$(date +%G%V)-$(sha256sum "${BASH_SOURCE[0]}" | cut -c 1-8)
 readonly CACHE KEY
 
 readonly MACHINE="systemd systemd-sysv dbus openssh-server sudo python3 ca-certificates iproute2 netcat-openbsd procps"
-readonly DESKTOP="thunderbird msmtp isync libsasl2-modules neomutt aerc bsdutils"
+readonly DESKTOP="thunderbird msmtp isync libsasl2-modules neomutt aerc bsdutils nftables ufw firewalld socat"
+# Firewalls are there and off: a scenario that wants one switches it on.
+readonly OFF="systemctl disable --quiet firewalld ufw nftables 2>/dev/null || true"
 readonly STANDIN="dovecot-imapd dovecot-pop3d postfix openssl"
 
 name() { echo "localhost/charter-mail-fleet:$1-$KEY"; }
@@ -63,6 +65,7 @@ from_base_image() {
       printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d
       apt-get update
       DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $packages
+      $OFF
       apt-get clean; rm -r /var/lib/apt/lists/* /usr/sbin/policy-rc.d" &&
     podman export "$builder" | zstd --quiet -3 >"$2"
   local rc=$?
@@ -79,7 +82,7 @@ from_packages() {
     options+=("--dpkgopt=path-exclude=$line")
   done
   mmdebstrap --quiet --variant=apt --include="${packages// /,}" "${options[@]}" --aptopt='APT::Install-Recommends "false"' \
-    "$suite" "$2" "${mirrors[@]}"
+    --customize-hook="chroot \"\$1\" sh -c '$OFF'" "$suite" "$2" "${mirrors[@]}"
 }
 
 make() {

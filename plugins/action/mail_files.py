@@ -24,7 +24,7 @@ from ansible_collections.msp.charter_mail.plugins.plugin_utils.file_table import
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.plain import plain
 
 _OPTIONS = frozenset(
-    ("name", "people", "root", "platform", "take_over", "backups", "secrets", "files", "evidence"),
+    ("name", "people", "root", "platform", "take_over", "backups", "remember", "secrets", "files", "evidence"),
 )
 _PLATFORMS = ("linux", "macos", "windows")
 
@@ -100,7 +100,7 @@ class ActionModule(ActionBase):
         for entry, text in zip(questions, texts[len(entries) :], strict=True):
             entry.data["patterns"] = [line for line in text.splitlines() if line.strip()]
         data = {
-            **{key: options[key] for key in ("name", "root", "platform", "take_over", "backups")},
+            **{key: options[key] for key in ("name", "root", "platform", "take_over", "backups", "remember")},
             "files": [entry.data for entry in entries],
             "evidence": [entry.data for entry in questions],
         }
@@ -168,5 +168,6 @@ class ActionModule(ActionBase):
             "take_over": take_over,
             "backups": backups,
             "secrets": secrets,
+            "remember": args.get("remember") or {},
             "evidence": args.get("evidence") or [],
         }

@@ -13,16 +13,26 @@ description:
   - Prints one table at the end of a run that used this collection, and nothing at the end of others.
   - Machines that could not be reached, failed, or are of a platform that is not provisioned are named with their people.
   - C(prepared) means that the settings are on the machine; C(verified) that the program itself has taken the account up.
+  - After M(msp.charter_mail.mail_diagnosis) it prints the steps of every machine instead, and writes them as C(diagnosis.json) and
+    C(diagnosis.html) into the directory that was given there.
 requirements:
   - C(callbacks_enabled = msp.charter_mail.mail_summary) in ansible.cfg
 """
 
+import datetime
+import json
+from pathlib import Path
 from typing import Any
 
+from ansible import constants as C
 from ansible import context
 from ansible.plugins.callback import CallbackBase
 
+from ..plugin_utils import diagnosis
+from ..plugin_utils.diagnosis_page import page
 from ..plugin_utils.summary import Summary
+
+_COLORS = {"ok": C.COLOR_OK, "fail": C.COLOR_ERROR, "warn": C.COLOR_WARN, "skip": C.COLOR_SKIP, "": None}
 
 
 class CallbackModule(CallbackBase):
@@ -36,6 +46,8 @@ class CallbackModule(CallbackBase):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._summary = Summary()
+        self._diagnosed: dict[str, Any] = {}
+        self._dir = ""
 
     def v2_runner_on_ok(self, result: Any) -> None:
         self._take(result)
@@ -56,7 +68,35 @@ class CallbackModule(CallbackBase):
             self._summary.probe(result.host.get_name(), data)
         elif action == "msp.charter_mail.mail_files":
             self._summary.files(result.host.get_name(), data)
+        elif action == "msp.charter_mail.mail_diagnosis" and "machine" in data:
+            self._diagnosed[result.host.get_name()] = data["machine"]
+            self._dir = data["dir"]
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
+        if self._dir:
+            self._report()
+            return
         for line in self._summary.lines(check=bool(context.CLIARGS.get("check"))):
             self._display.display(line)
+
+    def _report(self) -> None:
+        """The diagnosis of all machines: on the terminal, for tools, and as a page."""
+        missing = [diagnosis.not_seen(*row) for row in self._summary.unseen() if row[0] not in self._diagnosed]
+        report = diagnosis.document(self._summary.name, datetime.datetime.now(datetime.UTC), [*self._diagnosed.values(), *missing])
+        self._display.display("")
+        for state, line in diagnosis.lines(report):
+            self._display.display(line, color=_COLORS[state])
+        place = Path(self._dir)
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            for name, text in (
+                ("diagnosis.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n"),
+                ("diagnosis.html", page(report)),
+            ):
+                part = place / f".{name}.part"
+                part.write_text(text, encoding="utf-8")
+                part.replace(place / name)
+        except OSError as error:
+            self._display.error(f"The report could not be written to {place}: {error.strerror}")
+            return
+        self._display.display(f"Report: {place / 'diagnosis.html'}")

@@ -26,6 +26,7 @@ class Options(NamedTuple):
     check: bool
     diff: bool
     secrets: List[str]
+    remember: Dict[str, Any] = {}
 
 
 def open_store(root: str, platform: str) -> store.Store:
@@ -104,6 +105,7 @@ class Machine:
         rest = [dest for dest in old if dest not in set(first)]
         # What could not be removed stays behind what is written, where it will again be removed first.
         self.store.sets[self.options.name] = [record for dest in first + rest for record in [now.get(dest)] if record]
+        self.store.remembered.update(self.options.remember)
         self.store.save()
 
     def _block(self, login: Optional[str], block: List[units.Unit]) -> List[Dict[str, Any]]:

@@ -4,10 +4,10 @@
 
 The state holds hashes, never content: a later run can tell what we changed from what someone else changed.
 
-    {"version": 1, "sets": {"terminal": [{"dest": "~jane/.msmtprc", "login": "jane", "program": "msmtp", ...}]}}
+    {"version": 1, "remembered": {"smtp_port": 465}, "sets": {"terminal": [{"dest": "~jane/.msmtprc", "login": "jane", ...}]}}
 
-A set is a list in the order of writing, so that removal can go backwards. Nothing in it is dated: the file changes
-when, and only when, what we know changes.
+A set is a list in the order of writing, so that removal can go backwards. What is remembered is for the next run
+to fall back on. Nothing in it is dated: the file changes when, and only when, what we know changes.
 
 Runs on targets: Python 3.8, standard library only.
 """
@@ -23,7 +23,7 @@ import json
 import os
 import secrets
 import time
-from typing import Any, Dict, List, Optional, Set
+from typing import Any, Dict, List, Optional, Set, Tuple
 from urllib.parse import quote
 
 from ansible_collections.msp.charter_mail.plugins.module_utils import paths
@@ -75,6 +75,7 @@ class Store:
         self.relative = relative.strip("/")
         self.shown = os.path.join(anchor.path, self.relative, "state.json")
         self.sets: Dict[str, List[Record]] = {}
+        self.remembered: Dict[str, Any] = {}
         self._old = b""
         self._lock: Optional[int] = None
         self._load()
@@ -120,12 +121,15 @@ class Store:
         except (paths.Refused, OSError) as error:
             raise StoreError("The state file %s cannot be read: %s" % (self.shown, error)) from error
         self._old = b"" if found is None else found.content
-        self.sets = {} if found is None else _parse(found.content, self.shown)
+        self.sets, self.remembered = ({}, {}) if found is None else _parse(found.content, self.shown)
 
     def save(self) -> None:
         """Write the state if it changed."""
         sets = {name: records for name, records in self.sets.items() if records}
-        text = json.dumps({"version": VERSION, "sets": sets}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        data: Dict[str, Any] = {"version": VERSION, "sets": sets}
+        if self.remembered:
+            data["remembered"] = self.remembered
+        text = json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         content = text.encode("utf-8")
         if content == self._old or (not sets and not self._old):
             return
@@ -181,12 +185,13 @@ def _unlink(name: str, handle: Optional[int]) -> bool:
     return True
 
 
-def _parse(content: bytes, shown: str) -> Dict[str, List[Record]]:
+def _parse(content: bytes, shown: str) -> Tuple[Dict[str, List[Record]], Dict[str, Any]]:
     advice = "put it back from a copy, or remove it if every file may be taken for one that was there before"
     try:
         data = json.loads(content.decode("utf-8"))
         version = data["version"]
         sets = data["sets"]
+        remembered = dict(data.get("remembered", {}))
         if version == VERSION:
             for records in sets.values():
                 for record in records:
@@ -196,7 +201,7 @@ def _parse(content: bytes, shown: str) -> Dict[str, List[Record]]:
         raise StoreError("The state file %s is damaged: %s." % (shown, advice)) from None
     if version != VERSION:
         raise StoreError("The state file %s was written by a newer version (%s) of this collection." % (shown, version))
-    return sets
+    return sets, remembered
 
 
 def classify(existed: bool, known: bool, desired_changed: bool, actual_changed: bool) -> str:

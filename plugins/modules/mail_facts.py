@@ -70,6 +70,11 @@ people:
   type: list
   elements: str
   sample: [jane.doe@example.org]
+remembered:
+  description: What an earlier run had M(msp.charter_mail.mail_files) remember, by name.
+  returned: always
+  type: dict
+  sample: {smtp_port: 465}
 system:
   description: What the machine calls its system, like C(uname -s).
   returned: always
@@ -97,15 +102,16 @@ def main() -> None:
     root = module.params["root"].rstrip("/")
     platform = module.params["platform"]
     try:
-        sets = machine.open_store(root, platform).sets
+        state = machine.open_store(root, platform)
     except store.StoreError as error:
         module.fail_json(msg=str(error))
-    addresses = {address for records in sets.values() for record in records for address in record["people"]}
+    addresses = {address for records in state.sets.values() for record in records for address in record["people"]}
     module.exit_json(
         changed=False,
         logins={login: _login(login, root, platform) for login in module.params["logins"]},
         programs={name: _program(name, root, platform) for name in module.params["packages"]},
         people=sorted(addresses),
+        remembered=state.remembered,
         system=os.uname().sysname,
     )
 

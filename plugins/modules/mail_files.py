@@ -52,6 +52,10 @@ options:
     description: How many backups are kept of each file, in a directory for root alone. V(0) keeps none.
     type: int
     default: 3
+  remember:
+    description: What M(msp.charter_mail.mail_facts) gives a later run as C(remembered), by name. Other names stay.
+    type: dict
+    default: {}
   secrets:
     description: Texts that must not show in diffs and messages.
     type: list
@@ -257,6 +261,7 @@ def main() -> None:
         check=module.check_mode,
         diff=module._diff,
         secrets=module.params["secrets"],
+        remember=data["remember"],
     )
     try:
         run = machine.Machine(options)

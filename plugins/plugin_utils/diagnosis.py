@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .comparison import Finding
 from .problem import printable
 from .summary import DOES
 
+if TYPE_CHECKING:
+    from .comparison import Finding
+
 Node = dict[str, Any]
 
+SETTINGS = "settings"
 RUN = "run provision-mail.yml"
 _SERVICES = {"imap": "Receive (IMAP)", "pop": "Receive (POP)", "smtp": "Send"}
 _SECURITY = {"tls": "TLS", "starttls": "STARTTLS"}
@@ -53,18 +56,25 @@ MARKS = {"ok": "ok  ", "fail": "FAIL", "warn": "note", "skip": "-   "}
 
 
 def machine(
-    name: str, addresses: Sequence[str], probe: Mapping[str, Any], findings: Sequence[Finding], files: Sequence[Mapping[str, Any]]
+    name: str,
+    addresses: Sequence[str],
+    *,
+    probe: Mapping[str, Any],
+    findings: Sequence[Finding],
+    files: Sequence[Mapping[str, Any]],
+    unread: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """One machine: {machine, state (ok or problems), summary, people, steps}.
 
-    probe: what mail_probe returned, empty when it was left out; findings: of comparison.compare; files: of mail_files in check mode.
+    probe: what mail_probe returned, empty when it was left out; findings: of comparison.compare; files: of mail_files in check
+    mode; unread: problems of mail_settings.
     """
     servers = [_server(result) for result in probe.get("endpoints", [])]
     if not servers:
         servers = [_node("Servers", "skip", "Not looked at: mail_probe is false, or nobody here has mail.")]
     if probe.get("smtp_choice"):
         servers.append(_node("Port to send at", "warn", _sentence(probe["smtp_choice"])))
-    settings = _settings(findings, files)
+    settings = _settings(findings, files, unread)
     summary = _summary(probe.get("endpoints", []), settings)
     return {
         "machine": name,
@@ -115,13 +125,14 @@ _COUNTED = {"ok": "well", "problems": "with problems", "unreachable": "not reach
 def _branch(node: Mapping[str, Any], depth: int) -> Iterator[tuple[str, str]]:
     verdict = f": {node['verdict'].replace('_', ' ')}" if node.get("verdict", "ok") != "ok" else ""
     opened = node["state"] in ("fail", "warn")
-    inline = f": {printable(node['text'], 500)}" if node["text"] and not (verdict or node.get("steps")) else ""
+    inline = f": {printable(node['text'], 500)}" if node["text"] and not verdict and not (opened and node.get("steps")) else ""
     yield node["state"], f"{'       ' * depth}{MARKS[node['state']]} {node['title']}{verdict}{inline}"
     if opened:
         if node["text"] and not inline:
             yield node["state"], f"{'       ' * depth}     {printable(node['text'], 500)}"
         for step in node.get("steps", []):
-            if node["state"] == "fail" or step["state"] in ("fail", "warn"):
+            # Of the way to a server all is shown, of a list only what is not well.
+            if step["state"] in ("fail", "warn") or (node["state"] == "fail" and node.get("column") != SETTINGS):
                 yield from _branch(step, depth + 1)
 
 
@@ -191,7 +202,8 @@ def _certificate(result: Mapping[str, Any]) -> str:
 
 def _auth(result: Mapping[str, Any]) -> str:
     auth = result.get("auth") or {}
-    before = {True: "; refused before TLS", False: "; taken before TLS"}.get(auth.get("refused_before"), "")
+    refused = auth.get("refused_before")
+    before = "" if refused is None else "; refused before TLS" if refused else "; taken before TLS"
     return ", ".join(auth["after"]) + before if auth.get("after") else ""
 
 
@@ -217,7 +229,7 @@ def _facts(result: Mapping[str, Any]) -> dict[str, str]:
     """What a technician passes on to the provider or the maker of the firewall."""
     found, verify = result.get("certificate") or {}, result.get("verify") or {}
     offered = result.get("capabilities") or {}
-    yes = {True: "yes", False: "no"}
+    yes: dict[bool | None, str] = {True: "yes", False: "no"}
     facts = {
         "Certificate of": found.get("subject"),
         "Names in it": ", ".join(found.get("names") or []),
@@ -234,7 +246,7 @@ def _facts(result: Mapping[str, Any]) -> dict[str, str]:
     return {name: printable(str(value), 300) for name, value in facts.items() if value}
 
 
-def _settings(findings: Sequence[Finding], files: Sequence[Mapping[str, Any]]) -> Node:
+def _settings(findings: Sequence[Finding], files: Sequence[Mapping[str, Any]], unread: Sequence[Mapping[str, Any]]) -> Node:
     """What is configured, against what should be."""
     steps = []
     for found in findings:
@@ -247,10 +259,11 @@ def _settings(findings: Sequence[Finding], files: Sequence[Mapping[str, Any]]) -
         state, said = _FILES[entry["state"]]
         more = f" ({entry['message']})" if entry.get("message") and state != "ok" else ""
         steps.append(_node(entry["dest"], state, f"{said}{more}."))
+    steps += [_node(entry["file"], "warn", _sentence(f"{entry['program']} of {entry['login']}: {entry['message']}")) for entry in unread]
     worst = next((state for state in _WORST if any(step["state"] == state for step in steps)), "skip")
     wrong = sum(step["state"] == "fail" for step in steps)
     text = {"fail": f"{wrong} of {len(steps)} are not as they should be.", "skip": "There are none to look at."}.get(worst, "")
-    return _node("Settings", worst, text, column="settings", verdict="wrong" if worst == "fail" else "ok" if steps else "", steps=steps)
+    return _node("Settings", worst, text, column=SETTINGS, verdict="wrong" if worst == "fail" else "ok" if steps else "", steps=steps)
 
 
 def _summary(results: Iterable[Mapping[str, Any]], settings: Node) -> str:

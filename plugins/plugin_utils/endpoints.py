@@ -78,8 +78,8 @@ def choose_port(results: Sequence[Mapping[str, Any]], policy: Policy) -> tuple[i
     """The port to hand mail in at on a machine, and one sentence where there is something to say.
 
     results: what the probe found, {endpoint, verdict, ...}. Without `auto` it is the port that is set. With it the provider's first
-    stands unless something is in its way and another one, with TLS no weaker, works: STARTTLS never takes the place of TLS from the
-    first byte, for it is easier to take out.
+    is taken, unless something is in its way and another one, with TLS no weaker, works: STARTTLS never takes the place of TLS from the
+    first byte, for it is easier to take out. Where none works, what it came to last stays.
     """
     if not policy.auto_port:
         return policy.smtp_port, ""
@@ -89,13 +89,14 @@ def choose_port(results: Sequence[Mapping[str, Any]], policy: Policy) -> tuple[i
     if said in (None, "ok"):
         return first["port"], ""
     fault = f"port {first['port']} does not work here ({said})"
+    stays = policy.smtp_port or first["port"]
     if said not in _IN_THE_WAY:
-        return first["port"], f"{fault}, and no other port would mend that; it stays set."
+        return stays, f"{fault}, and no other port would mend that; {stays} stays set."
     for other in others:
         works = verdicts.get((other["host"], other["port"])) == "ok"
         if works and other["security"] in ("tls", first["security"]):
             return other["port"], f"{fault}; port {other['port']} does and is used."
-    return first["port"], f"{fault}, and no other does; it stays set."
+    return stays, f"{fault}, and no other does; {stays} stays set."
 
 
 def with_users(results: Iterable[Mapping[str, Any]], wanted: Iterable[Endpoint]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import shlex
 import unicodedata
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypedDict, cast
 
 from .problem import Problem, did_you_mean, printable
@@ -95,8 +95,8 @@ class Policy:
 
     provider: name of the provider in use. providers: shipped facts. own_providers: the office's entries; what one says
     wins over the shipped entry of the same name.
-    smtp_port: port to prefer, None for the provider's first. auto_port: the first that works on the machine is to be chosen, see
-    endpoints.choose_port; until that is known the provider's first stands. domains: allowed address domains, empty for any.
+    smtp_port: port to prefer, None for the provider's first. auto_port: the one that works on the machine is to be chosen, see
+    endpoints.choose_port; smtp_port is what it came to last, if that is known. domains: allowed address domains, empty for any.
     password_command: a name of PASSWORD_COMMANDS or a command line with {address} in it.
     platform: linux, windows or macos; empty for a machine that is none of this project's.
     """
@@ -124,14 +124,17 @@ class Policy:
     def of(cls, settings: Mapping[str, Any]) -> Policy:
         """A policy from an office's variables: `settings` has this class's field names; None and "" mean "not set"."""
         given = {name: value for name, value in settings.items() if value is not None and value != ""}
-        port = given.pop("smtp_port", None)
+        port, last = given.pop("smtp_port", None), given.pop("auto_smtp_port", None)
         auto = port == AUTO
+        port = last if auto else port
         # A number that is none is kept as -1: problems() names the setting.
-        number = None if auto or port is None else int(port) if str(port).isdecimal() else -1
+        number = None if port is None else int(port) if str(port).isdecimal() else -1
         lists: dict[str, Any] = {name: _list(given.pop(name, ())) for name in ("domains", "programs")}
         lists |= {name: list(given.pop(name, ())) for name in ("providers", "own_providers")}
         texts: dict[str, Any] = {name: str(value).strip() for name, value in given.items()}
-        return cls(smtp_port=number, auto_port=auto, **lists, **texts)
+        policy = cls(smtp_port=number, auto_port=auto, **lists, **texts)
+        # What `auto` came to once may be of another provider.
+        return replace(policy, smtp_port=None) if auto and number is not None and not _smtp(policy.entry, number) else policy
 
     @property
     def known_providers(self) -> Mapping[str, Mapping[str, Any]]:
@@ -151,7 +154,9 @@ class Policy:
             known = ", ".join(sorted(self._providers))
             hint = did_you_mean(self.provider, self._providers) or f"; known are: {known}"
             found.append(Problem(here, field="mail_provider", what=f'"{printable(self.provider)}" is not a provider{hint}'))
-        if self.smtp_port is not None and self.smtp_port not in SMTP_PORTS:
+        if self.auto_port:
+            pass  # one of the provider's, whatever they are
+        elif self.smtp_port is not None and self.smtp_port not in SMTP_PORTS:
             found.append(Problem(here, field="mail_smtp_port", what="is not 587, 465 or auto"))
         elif self.smtp_port is not None and self.entry and not _smtp(self.entry, self.smtp_port):
             found.append(Problem(here, field="mail_smtp_port", what=_no_such_port(self, self.smtp_port)))

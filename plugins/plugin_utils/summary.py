@@ -48,6 +48,17 @@ class Summary:
         """why: "failed" or "unreachable"."""
         self._stopped[machine] = why
 
+    @property
+    def name(self) -> str:
+        """Name of the office."""
+        return self._office
+
+    def unseen(self) -> Iterator[tuple[str, str, str, list[str]]]:
+        """Machines that stopped: name, "unreachable" or "failed", the reason in words, addresses of their people."""
+        for name, why in sorted(self._stopped.items()):
+            words = {"unreachable": "could not be reached", "failed": "the run failed there, see above"}[why]
+            yield name, why, words, list(self._machines.get(name, {"people": []})["people"])
+
     def files(self, machine: str, result: Mapping[str, Any]) -> None:
         """result: what mail_files returned for the machine."""
         self._seen.add(machine)
@@ -80,7 +91,7 @@ class Summary:
         if self._states:
             yield ""
             yield from _table([HEADINGS, *(self._row(key) for key in sorted(self._states))])
-        rest = [*self._left_out(), *dict.fromkeys(self._notes)]
+        rest = [*self._left_out(), *sorted(set(self._notes))]
         if rest:
             yield ""
             yield from rest

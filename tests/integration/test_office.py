@@ -187,6 +187,24 @@ def test_preview_contacts_no_machine_and_renders_every_platform(office: Path, tm
     assert tree(tmp_path / "build/preview/acme").keys() == seen.keys()
 
 
+@pytest.mark.parametrize(("asked", "verdict", "written"), [(True, "intercepted", True), (True, "ok", False), (False, "intercepted", False)])
+def test_enterprise_roots_only_where_asked_for_and_intercepted(
+    office: Path, tmp_path: Path, asked: bool, verdict: str, written: bool
+) -> None:
+    """What the probe found is given here, because no Windows or macOS machine can be looked at from a test."""
+    (office / "hosts.yml").write_text(
+        "linux: {hosts: {desk-01: {}}}\nwindows: {hosts: {win-01: {}}}\nmacos: {hosts: {mac-01: {}}}\n", encoding="utf-8"
+    )
+    (office / "staff.csv").write_text(HEADER + JOHN.replace("desk-01 desk-02", "desk-01 win-01 mac-01"), encoding="utf-8")
+    found = {"thunderbird_enterprise_roots": asked, "mail_reachability": {"endpoints": [{"verdict": verdict}]}}
+    run = play("playbooks/preview_mail.yml", "-i", office, "-e", json.dumps({**found, "mail_preview_dir": f"{tmp_path}/seen"}))
+    assert run.code == 0, run.out
+    policies = {name: json.loads(content) for name, content in tree(tmp_path / "seen").items() if name.endswith("policies.json")}
+    places = ["mac-01/Applications/Thunderbird.app/Contents/Resources", "win-01/C/Program Files/Mozilla Thunderbird"]
+    wanted = {"policies": {"Certificates": {"ImportEnterpriseRoots": True}}}
+    assert policies == ({f"{place}/distribution/policies.json": wanted for place in places} if written else {})
+
+
 def test_machines_of_other_platforms_are_named(office: Path) -> None:
     with (office / "hosts.yml").open("a", encoding="utf-8") as hosts:
         hosts.write("windows: {hosts: {win-01: {}}}\nprinters: {hosts: {ink-01: {}}}\n")

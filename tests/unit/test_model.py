@@ -232,7 +232,7 @@ def test_a_machine_s_own_provider_counts() -> None:
         ({"provider": "chartre"}, 'mail_provider: "chartre" is not a provider; did you mean charter?'),
         ({"provider": "zzz"}, 'mail_provider: "zzz" is not a provider; known are: charter, roadrunner, spectrum'),
         ({"smtp_port": "25"}, "mail_smtp_port: is not 587, 465 or auto"),
-        ({"smtp_port": "auto"}, "mail_smtp_port: is not 587, 465 or auto"),
+        ({"smtp_port": "automatic"}, "mail_smtp_port: is not 587, 465 or auto"),
         ({"smtp_port": 465, "provider": "roadrunner"}, '465 is not offered by provider "roadrunner"; it takes mail on 587'),
         ({"programs": ["thunderbrid"]}, 'mail_programs: "thunderbrid" is not a program known here; did you mean thunderbird?'),
         ({"domains": ["exa mple.org"]}, 'mail_domains: "exa mple.org" is not a domain'),

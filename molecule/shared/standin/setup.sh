@@ -8,7 +8,7 @@ readonly DIR=/etc/standin
 HERE=$(dirname "$(realpath "$0")")
 readonly HERE
 
-# name, port, service, transport security
+# name, port, service, transport security, and what is wrong with the certificate, if anything
 readonly ENDPOINTS="\
 imap.charter.net   993 imap tls
 pop.charter.net    995 pop3 tls
@@ -19,20 +19,33 @@ mobile.charter.net 995 pop3 tls
 mobile.charter.net 587 smtp tls
 mail.twc.com       993 imap tls
 mail.twc.com       995 pop3 tls
-mail.twc.com       587 smtp starttls"
+mail.twc.com       587 smtp starttls
+expired.test       993 imap tls      expired
+expired.test       587 smtp starttls expired
+misnamed.test      993 imap tls      misnamed
+misnamed.test      587 smtp starttls misnamed
+unknown.test       993 imap tls      unknown
+unknown.test       587 smtp starttls unknown
+implicit.test      587 smtp tls"
 
 mkdir -p "$DIR"
 cd "$DIR"
 
-# The CA lasts as long as the container, its key a little shorter.
-new_ca() {
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj "/CN=Throw-away CA of the mail stand-in" \
-    -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign -keyout ca.key -out ca.pem
+# A CA lasts as long as the container, its key a little shorter.
+new_ca() { # FILE NAME
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj "/CN=$2" \
+    -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign -keyout "$1.key" -out "$1.pem"
 }
 
-new_certificate() {
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj "/CN=$1" -CA ca.pem -CAkey ca.key \
-    -addext "subjectAltName=DNS:$1" -addext basicConstraints=critical,CA:FALSE -addext extendedKeyUsage=serverAuth \
+new_certificate() { # NAME FAULT
+  local ca=ca name=$1 days=(-days 30)
+  case $2 in
+    expired) days=(-not_before 20200101000000Z -not_after 20200201000000Z) ;;
+    misnamed) name=another.test ;;
+    unknown) ca=unknown ;;
+  esac
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "${days[@]}" -subj "/CN=$name" -CA "$ca.pem" -CAkey "$ca.key" \
+    -addext "subjectAltName=DNS:$name" -addext basicConstraints=critical,CA:FALSE -addext extendedKeyUsage=serverAuth \
     -keyout "$1.key" -out "$1.crt"
   cat "$1.key" "$1.crt" >"$1.pem"
 }
@@ -65,7 +78,7 @@ postfix() {
   cp "$HERE/main.cf" /etc/postfix/main.cf
   postconf -e "virtual_uid_maps=static:$(id -u vmail)" "virtual_gid_maps=static:$(id -g vmail)"
   postconf -MX smtp/inet
-  while read -r name port service security; do
+  while read -r name port service security _; do
     [ "$service" = smtp ] || continue
     tls="-o smtpd_tls_security_level=encrypt"
     [ "$security" = starttls ] || tls="-o smtpd_tls_wrappermode=yes"
@@ -88,8 +101,9 @@ awk '!seen[$1]++ { print $1 }' <<<"$ENDPOINTS" | while read -r name; do
 done >names
 
 {
-  new_ca
-  while read -r _ name; do new_certificate "$name"; done <names
+  new_ca ca "Throw-away CA of the mail stand-in"
+  new_ca unknown "CA that nobody trusts"
+  while read -r name _ _ _ fault; do [ -e "$name.crt" ] || new_certificate "$name" "$fault"; done <<<"$ENDPOINTS"
   dovecot
   postfix
 } >setup.log 2>&1 || { cat setup.log >&2; exit 1; }

@@ -1,0 +1,139 @@
+"""From what was found on a machine to a technician's words."""
+
+from __future__ import annotations
+
+import datetime
+from types import SimpleNamespace
+from typing import Any
+
+from ansible_collections.msp.charter_mail.plugins.module_utils import verdicts
+from ansible_collections.msp.charter_mail.plugins.plugin_utils import diagnosis
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.summary import OUTCOMES
+
+from tests.unit.test_verdicts import EARLY, SHUT, facts
+
+NOW = datetime.datetime(2026, 11, 25, 3, 0, tzinfo=datetime.UTC)
+
+
+def result(needed: bool = True, port: int = 587, security: str = "starttls", **found: Any) -> dict[str, Any]:
+    """What the probe returns of one server."""
+    whole = facts(security, **found)
+    whole["endpoint"].update(port=port, needed=needed, people=["jane@example.org"] if needed else [])
+    return {**whole, **verdicts.judge(whole, []), "ms": 7, "capabilities": {"before": ["STARTTLS"], "after": ["AUTH PLAIN"]}}
+
+
+BLOCKED = {**EARLY, "tcp": [{**SHUT, "kind": "timeout", "error": "no answer", "ms": 5000}]}
+
+
+def finding(state: str, what: str) -> Any:
+    return SimpleNamespace(address="jane@example.org", login="jane", state=state, what=what)
+
+
+def diagnose(results: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    given = {"findings": [], "files": [], **more}
+    return diagnosis.machine("desk-07", ["jane@example.org"], probe={"endpoints": results}, **given)
+
+
+def shown(*machines: dict[str, Any]) -> list[str]:
+    return [line for _state, line in diagnosis.lines(diagnosis.document("acme", NOW, machines))]
+
+
+def test_all_is_well_in_a_line_each() -> None:
+    machine = diagnose([result(), result(False, 465, "tls")])
+    assert (machine["state"], machine["summary"]) == ("ok", "all is well")
+    assert shown(machine) == [
+        "Mail of office acme, seen from 1 machine",
+        "",
+        "desk-07: all is well (jane@example.org)",
+        "       ok   Send: smtp.example.org:587 (STARTTLS)",
+        "       ok   Send: smtp.example.org:465 (TLS): Nobody here uses this server now.",
+        "       -    Settings: There are none to look at.",
+        "",
+        "1 well",
+    ]
+
+
+def test_the_failing_step_is_open_and_what_comes_after_it_was_not_reached() -> None:
+    machine = diagnose([result(**BLOCKED)])
+    assert machine["summary"] == "unable to send: smtp.example.org:587 blocked"
+    text = shown(machine)
+    at = text.index("       FAIL Send: smtp.example.org:587 (STARTTLS): blocked")
+    assert text[at + 1].strip().startswith("No answer from smtp.example.org:587: port 587 is blocked")
+    assert text[at + 2 : at + 4] == [
+        "              ok   Name: 192.0.2.1 in 1 ms",
+        "              FAIL Connection: 192.0.2.1 no answer in 5000 ms",
+    ]
+    steps = machine["steps"][0]["steps"]
+    assert [step["state"] for step in steps] == ["ok", "fail", "skip", "skip", "skip", "skip", "skip"]
+    assert [step["title"] for step in steps][2:] == ["Greeting", "STARTTLS", "TLS", "Certificate", "Sign-in offered"]
+
+
+def test_every_step_that_can_fail_is_one_of_the_tree() -> None:
+    for security in ("tls", "starttls"):
+        assert {*verdicts.STEPS} - {"starttls"} <= {*diagnosis._ORDER[security]}
+    assert {*verdicts.STEPS} == {*diagnosis._TITLES} == {*diagnosis._SAYS}
+
+
+def test_a_server_nobody_needs_is_no_problem() -> None:
+    machine = diagnose([result(), result(False, 465, "tls", **BLOCKED)])
+    assert machine["state"] == "ok"
+    assert "       note Send: smtp.example.org:465 (TLS): blocked" in shown(machine)
+
+
+def test_receiving_and_sending_are_told_apart() -> None:
+    imap = result(port=993, security="tls", certificate={"issuer": "x", "names": []}, verify={**facts()["verify"], "host_ok": False})
+    imap["endpoint"]["service"] = "imap"
+    assert diagnose([imap, result(**BLOCKED)])["summary"] == (
+        "unable to receive: smtp.example.org:993 name mismatch; unable to send: smtp.example.org:587 blocked"
+    )
+
+
+def test_settings_that_differ_say_what_to_do() -> None:
+    wrong = finding("wrong", "Thunderbird receives from imap.example.org port 143 without TLS; it should be port 993 with TLS")
+    files = [
+        {"dest": "/home/jane/.msmtprc", "state": "drift", "message": ""},
+        {"dest": "/home/jane/.mbsyncrc", "state": "unchanged"},
+        {"dest": "/home/jane/.neomuttrc", "state": "foreign", "message": "it was there before"},
+    ]
+    machine = diagnose([result()], findings=[wrong, finding("ok", "fine")], files=files)
+    (settings,) = [step for step in machine["steps"] if step.get("column") == "settings"]
+    assert (machine["state"], settings["verdict"]) == ("problems", "wrong")
+    text = "\n".join(shown(machine))
+    assert "port 143 without TLS; it should be port 993 with TLS: run provision-mail.yml." in text
+    assert "FAIL /home/jane/.msmtprc: was changed by hand: run provision-mail.yml, which puts it back." in text
+    assert "note /home/jane/.neomuttrc: is the person's own and is left alone (it was there before)." in text
+    assert ".mbsyncrc" not in text
+
+
+def test_an_account_that_was_never_taken_up_and_a_file_that_cannot_be_read_are_notes() -> None:
+    unread = [{"login": "jane", "program": "thunderbird", "file": "/home/jane/x", "message": "is too large"}]
+    machine = diagnose([result()], findings=[finding("missing", "Thunderbird has no account yet")], unread=unread)
+    assert machine["state"] == "ok"
+    assert "note /home/jane/x: Thunderbird of jane: is too large." in "\n".join(shown(machine))
+
+
+def test_every_outcome_of_a_file_has_words() -> None:
+
+    assert {*OUTCOMES} == {*diagnosis._FILES}
+
+
+def test_the_document_counts_and_sorts() -> None:
+    report = diagnosis.document(
+        "acme",
+        NOW,
+        [
+            diagnose([result()]),
+            diagnosis.not_seen("desk-02", "unreachable", "could not be reached", ["b@example.org", "a@example.org"]),
+            {**diagnose([result(**BLOCKED)]), "machine": "desk-01"},
+        ],
+    )
+    assert [each["machine"] for each in report["machines"]] == ["desk-01", "desk-02", "desk-07"]
+    assert report["counts"] == {"ok": 1, "problems": 1, "unreachable": 1, "failed": 0}
+    assert (report["ok"], report["time"]) == (False, "2026-11-25T03:00:00+00:00")
+    assert [line for _state, line in diagnosis.lines(report)][-1] == "1 well, 1 with problems, 1 not reached"
+
+
+def test_words_of_a_server_cannot_move_the_cursor() -> None:
+    said = {"good": False, "text": "554 \x1b[2J\u202eevil", "busy": False}
+    for line in shown(diagnose([result(**{**EARLY, "greeting": said})])):
+        assert line.isprintable() or line == ""
