@@ -99,6 +99,7 @@ bench: packages .venv/dev ## measure; prints ratios taken side by side
 	@$(BIN)/python -m pip install --quiet mitogen || echo "Mitogen cannot be installed here"
 	@$(RUN) python tests/benchmark/bench_files.py
 	@$(RUN) python tests/benchmark/bench_provision.py
+	@$(RUN) python tests/benchmark/bench_probe.py
 
 .PHONY: collection
 collection: .venv/dev ## build the collection artefact into build/
