@@ -1,0 +1,40 @@
+# Copyright: charter-mail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The one shape in which the readers of mail programs' settings tell what they found. Never a password.
+
+Runs on targets: Python 3.8, standard library only.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, NamedTuple, Optional
+
+MAX_TEXT = 1000
+"""Characters that are kept of a host, address or user name; the longest legal one is 320 (RFC 5321 4.5.3.1)."""
+
+Server = Dict[str, Any]  # protocol, host, port, security, username
+
+
+class Stored(NamedTuple):
+    """An account as a program has stored it. ``email`` is "" where the program stores no plain address."""
+
+    email: str
+    incoming: Optional[Server]
+    outgoing: Optional[Server]
+
+
+class Settings(NamedTuple):
+    """What a file holds, and half sentences about what in it could not be understood. They quote nothing of the file."""
+
+    accounts: List[Stored]
+    problems: List[str]
+
+
+def server(protocol: str, host: str, port: int, security: str, username: str) -> Server:
+    """protocol: imap, pop or smtp. security: tls, starttls or none. username: "" for a program that does not log in."""
+    return {"protocol": protocol, "host": host[:MAX_TEXT], "port": port, "security": security, "username": username[:MAX_TEXT]}
+
+
+def stored(email: str, incoming: Optional[Server], outgoing: Optional[Server]) -> Stored:
+    """An account, its address cut like the other texts."""
+    return Stored(email[:MAX_TEXT], incoming, outgoing)
