@@ -33,7 +33,7 @@ class ActionModule(ActionBase):
             str((task_vars or {}).get("inventory_hostname", "")),
             [account["address"] for person in given["people"] for account in person["accounts"]],
             probe=given["probe"],
-            findings=compare(given["people"], given["stored"].get("accounts", [])),
+            findings=compare(given["people"], given["stored"].get("accounts", []), given["stored"].get("problems", [])),
             files=given["files"],
             unread=given["stored"].get("problems", []),
         )

@@ -251,15 +251,18 @@ def _settings(findings: Sequence[Finding], files: Sequence[Mapping[str, Any]], u
     steps = []
     for found in findings:
         text = _sentence(found.what)
-        if found.state == "wrong":
+        if found.state == "differs":
             text = f"{text.removesuffix('.')}: {RUN}."
-        state = {"ok": "ok", "missing": "warn", "wrong": "fail"}[found.state]
+        state = {"ok": "ok", "differs": "fail"}.get(found.state, "warn")
         steps.append(_node(f"{found.address} ({found.login})", state, text))
     for entry in files:
         state, said = _FILES[entry["state"]]
         more = f" ({entry['message']})" if entry.get("message") and state != "ok" else ""
         steps.append(_node(entry["dest"], state, f"{said}{more}."))
-    steps += [_node(entry["file"], "warn", _sentence(f"{entry['program']} of {entry['login']}: {entry['message']}")) for entry in unread]
+    told = {(found.login, found.program) for found in findings if found.state == "unreadable"}
+    for entry in unread:
+        if entry["file"] and (entry["login"], entry["program"]) not in told:
+            steps.append(_node(entry["file"], "warn", f"{entry['message']}."))
     worst = next((state for state in _WORST if any(step["state"] == state for step in steps)), "skip")
     wrong = sum(step["state"] == "fail" for step in steps)
     text = {"fail": f"{wrong} of {len(steps)} are not as they should be.", "skip": "There are none to look at."}.get(worst, "")

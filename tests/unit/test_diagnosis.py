@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime
-from types import SimpleNamespace
 from typing import Any
 
 from ansible_collections.msp.charter_mail.plugins.module_utils import verdicts
 from ansible_collections.msp.charter_mail.plugins.plugin_utils import diagnosis
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.comparison import Finding
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.summary import OUTCOMES
 
 from tests.unit.test_verdicts import EARLY, SHUT, facts
@@ -25,8 +25,8 @@ def result(needed: bool = True, port: int = 587, security: str = "starttls", **f
 BLOCKED = {**EARLY, "tcp": [{**SHUT, "kind": "timeout", "error": "no answer", "ms": 5000}]}
 
 
-def finding(state: str, what: str) -> Any:
-    return SimpleNamespace(address="jane@example.org", login="jane", state=state, what=what)
+def finding(state: Any, what: str) -> Finding:
+    return Finding("jane@example.org", "jane", "thunderbird", "receive", state == "ok", state, what, "")
 
 
 def diagnose(results: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def test_receiving_and_sending_are_told_apart() -> None:
 
 
 def test_settings_that_differ_say_what_to_do() -> None:
-    wrong = finding("wrong", "Thunderbird receives from imap.example.org port 143 without TLS; it should be port 993 with TLS")
+    wrong = finding("differs", "Thunderbird receives from imap.example.org port 143 without TLS; it should be port 993 with TLS")
     files = [
         {"dest": "/home/jane/.msmtprc", "state": "drift", "message": ""},
         {"dest": "/home/jane/.mbsyncrc", "state": "unchanged"},
@@ -109,7 +109,7 @@ def test_an_account_that_was_never_taken_up_and_a_file_that_cannot_be_read_are_n
     unread = [{"login": "jane", "program": "thunderbird", "file": "/home/jane/x", "message": "is too large"}]
     machine = diagnose([result()], findings=[finding("missing", "Thunderbird has no account yet")], unread=unread)
     assert machine["state"] == "ok"
-    assert "note /home/jane/x: Thunderbird of jane: is too large." in "\n".join(shown(machine))
+    assert "note /home/jane/x: is too large." in "\n".join(shown(machine))
 
 
 def test_every_outcome_of_a_file_has_words() -> None:
