@@ -21,10 +21,10 @@ class Problem(NamedTuple):
         return f"{self.where}{whose}:{field} {self.what}"
 
 
-def printable(text: str, most: int = 80) -> str:
-    """`text` with everything that could move a cursor or hide shown as an escape, shortened to `most` characters."""
+def printable(text: str, longest: int = 80) -> str:
+    """`text` with everything that could move a cursor or hide shown as an escape, shortened to `longest` characters."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return shown if len(shown) <= most else shown[: most - 3] + "..."
+    return shown if len(shown) <= longest else shown[: longest - 3] + "..."
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
