@@ -1,6 +1,6 @@
 """Double of a firewall that inspects SMTP: relays to the real server and takes STARTTLS out of what it offers.
 
-    strip.py NAME PORT      puts itself in front of the server NAME for this machine: its connections are redirected here
+strip.py NAME PORT      puts itself in front of the server NAME for this machine: its connections are redirected here
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def diagnose(*arguments: str, code: int = 2) -> dict[str, dict[str, Any]]:
     """The machines of the report of diagnose_mail.yml by name, each with `servers`, verdicts by "host:port"."""
     with tempfile.TemporaryDirectory() as folder:
         play("diagnose_mail", "-e", f"diagnosis_dir={folder}", *arguments, code=code)
-        assert Path(folder, "diagnosis.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+        assert Path(folder, "diagnosis.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
         report = json.loads(Path(folder, "diagnosis.json").read_text(encoding="utf-8"))
     return {each["machine"]: {**each, "servers": verdicts(each)} for each in report["machines"]}
 

@@ -51,6 +51,8 @@ _FILES = {
     "refused": ("fail", "cannot be written"),
     "failed": ("fail", "cannot be written"),
 }
+# Programs that make the account themselves, from what a run has prepared.
+_TAKES_UP = {"thunderbird": "; it takes the account up when the person starts it"}
 _WORST = ("fail", "warn", "ok", "skip")
 MARKS = {"ok": "ok  ", "fail": "FAIL", "warn": "note", "skip": "-   "}
 
@@ -250,11 +252,11 @@ def _settings(findings: Sequence[Finding], files: Sequence[Mapping[str, Any]], u
     """What is configured, against what should be."""
     steps = []
     for found in findings:
-        text = _sentence(found.what)
-        if found.state == "differs":
-            text = f"{text.removesuffix('.')}: {RUN}."
+        more = {"differs": f": {RUN}", "missing": _TAKES_UP.get(found.program, f": {RUN}")}.get(found.state, "")
         state = {"ok": "ok", "differs": "fail"}.get(found.state, "warn")
-        steps.append(_node(f"{found.address} ({found.login})", state, text))
+        step = _node(f"{found.address} ({found.login})", state, f"{found.what}{more}.")
+        # A mailbox that is not there at all is missing for receiving and for sending.
+        steps += [step] if step not in steps else []
     for entry in files:
         state, said = _FILES[entry["state"]]
         more = f" ({entry['message']})" if entry.get("message") and state != "ok" else ""

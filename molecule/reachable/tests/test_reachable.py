@@ -51,8 +51,8 @@ def sign_in(password: str, code: int) -> str:
     """Diagnose with a log-in test at a terminal, and answer its question."""
     command = ["--inventory", str(fleet.SCENARIO / "inventory"), str(fleet.PROJECT / "playbooks/diagnose_mail.yml")]
     options = ["--limit", "desk-13", "-e", "mail_login_test=true", "-e", f"diagnosis_dir={fleet.PROJECT}/.cache/fleet/reachable/report"]
-    environment = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "COLUMNS": "200"}
-    with pexpect.spawn("ansible-playbook", command + options, env=environment, encoding="utf-8", timeout=120, dimensions=(50, 300)) as child:
+    terminal = {"env": {**os.environ, "ANSIBLE_FORCE_COLOR": "0"}, "encoding": "utf-8", "timeout": 120, "dimensions": (50, 300)}
+    with pexpect.spawn("ansible-playbook", command + options, **terminal) as child:
         child.expect("Password of jane.doe@example.org, for a try from desk-13")
         child.sendline(password)
         child.expect(pexpect.EOF)
@@ -108,4 +108,3 @@ def test_a_file_changed_by_hand_is_named() -> None:
     assert "/home/jane/.msmtprc" in text and "was changed by hand" in text
     assert re.search(r"msmtp [^\"]*port 25 [^\"]*port 587", text), text
     assert "25" in fleet.run(JANE, "grep ^port .msmtprc"), "the diagnosis changes nothing"
-
