@@ -13,6 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..plugin_utils.model import Machine, Policy, check_office
+from ..plugin_utils.probe_settings import check, check_timeout
 from ..plugin_utils.programs import PLATFORMS
 
 display = Display()
@@ -40,7 +41,11 @@ class ActionModule(ActionBase):
         _, arguments = self.validate_argument_spec({"policy": {"type": "dict", "required": True}})
         office, sheet = _office(variables)
         machines = dict(_machines(variables, arguments["policy"]))
-        problems = sheet["problems"] + [str(problem) for problem in check_office(sheet["rows"], machines, Policy.of(arguments["policy"]))]
+        found = check_office(sheet["rows"], machines, Policy.of(arguments["policy"]))
+        for own in (variables["hostvars"][name] for name in variables["groups"]["all"]):
+            found += check(own.get("reachability_interceptors", []), Policy.where)
+            found += check_timeout(own.get("reachability_timeout", 2), Policy.where)
+        problems = sheet["problems"] + list(dict.fromkeys(map(str, found)))
         if problems:
             count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
             # Displayed here, line by line and whatever the output format, and not a second time in the result.

@@ -13,7 +13,6 @@ from ansible.utils.display import Display
 from ansible_collections.msp.charter_mail.plugins.module_utils.payload import pack
 
 from ..plugin_utils.endpoints import Endpoint, choose_port, endpoints, with_users
-from ..plugin_utils.interceptors import check
 from ..plugin_utils.model import Account, Policy, resolve_people
 from ..plugin_utils.plain import plain
 
@@ -31,17 +30,12 @@ class ActionModule(ActionBase):
             {
                 "rows": {"type": "list", "elements": "dict", "required": True},
                 "policy": {"type": "dict", "required": True},
-                "interceptors": {"type": "raw", "required": True},
+                "interceptors": {"type": "list", "elements": "dict", "required": True},
                 "timeout": {"type": "int", "default": 20},
                 "login": {"type": "bool", "default": False},
             }
         )
         policy, rows = Policy.of(plain(arguments["policy"])), plain(arguments["rows"])
-        problems = [str(problem) for problem in check(plain(arguments["interceptors"]), policy.where)]
-        if arguments["timeout"] < 2:
-            problems.append(f"{policy.where}: reachability_timeout: {arguments['timeout']} s is too short; 2 is the least")
-        if problems:
-            raise AnsibleActionFail("\n".join(problems))
         people = resolve_people(rows, policy)
         wanted = endpoints(people, policy)
         if not wanted:

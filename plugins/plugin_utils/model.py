@@ -148,8 +148,8 @@ class Policy:
 
     def problems(self) -> list[Problem]:
         """Everything that is wrong with the office's settings and providers."""
-        found = [problem for name, entry in self._providers.items() for problem in _provider_problems(name, entry)]
         here = self.where
+        found = [problem for name, entry in self._providers.items() for problem in _provider_problems(name, entry, here)]
         if self.provider not in self._providers:
             known = ", ".join(sorted(self._providers))
             hint = did_you_mean(self.provider, self._providers) or f"; known are: {known}"
@@ -349,9 +349,15 @@ def _no_such_port(policy: Policy, port: int) -> str:
     return f'{port} is not offered by provider "{policy.provider}"; it takes mail on {offered}'
 
 
-def _provider_problems(name: str, entry: Mapping[str, Any]) -> list[Problem]:
-    where = f"mail_providers ({printable(name)})" if name else "mail_providers"
+def _provider_problems(name: str, entry: Mapping[str, Any], file: str) -> list[Problem]:
+    where = f"{file}: mail_providers ({printable(name)})" if name else f"{file}: mail_providers"
     found = [] if name else [Problem(where, field="name", what="is missing")]
+    known = ("name", "title", *PROTOCOLS, "smtp")
+    found += [
+        Problem(where, field=str(key), what=f"is not known{did_you_mean(str(key), known)}; known are: {', '.join(known)}")
+        for key in entry
+        if key not in known
+    ]
     servers: list[tuple[str, Any]] = [(kind, entry.get(kind)) for kind in PROTOCOLS]
     smtp = entry.get("smtp")
     if isinstance(smtp, Sequence) and not isinstance(smtp, str) and smtp:

@@ -107,6 +107,43 @@ def test_a_sheet_that_cannot_be_read_is_never_an_empty_one(office: Path, sheet: 
     assert machines(office) == before
 
 
+def test_settings_of_the_look_at_the_servers_are_checked_first_and_all_at_once(office: Path) -> None:
+    settings = """\
+mail_provider: own
+mail_smtp_port: 25
+mail_providers:
+  - name: own
+    titel: Own
+    imap: {host: imap example.org, port: 99999, security: tls}
+    pop: {host: pop.example.org, port: 995, security: ssl}
+    smtp: [{host: smtp.example.org, port: 587, security: starttls}]
+reachability_timeout: 1
+reachability_interceptors:
+  - {product: Some Filter, issuer: Some Filter CA, remedy: Exempt the server.}
+  - {produkt: Other Filter, issuer: [Other Filter CA], remedy: Exempt the server.}
+"""
+    (office / "group_vars/all.yml").write_text(settings, encoding="utf-8")
+    run = play("provision-mail.yml", "-i", office)
+    assert run.code != 0
+    for line in (
+        'group_vars/all.yml: mail_providers (own): imap.host: "imap example.org" is not a host name',
+        'group_vars/all.yml: mail_providers (own): pop.security: "ssl" is not tls or starttls',
+        "group_vars/all.yml: mail_providers (own): titel: is not known; did you mean title?",
+        'group_vars/all.yml: mail_providers (own): imap.port: "99999" is not a port (1 to 65535)',
+        "group_vars/all.yml: mail_smtp_port: is not 587, 465 or auto",
+        'group_vars/all.yml: reachability_timeout: "1" is not a number of seconds, 2 or more',
+        "group_vars/all.yml: reachability_interceptors[0].issuer: must be a list of texts that stand in the name of the issuer",
+        "group_vars/all.yml: reachability_interceptors[1].product: is missing or empty",
+        "group_vars/all.yml: reachability_interceptors[1].produkt: is not known; did you mean product?",
+    ):
+        assert run.row(line)
+    assert machines(office) == {}
+    (office / "group_vars/all.yml").write_text("mail_provider: chartr\n", encoding="utf-8")
+    unknown = play("playbooks/diagnose_mail.yml", "-i", office)
+    assert unknown.code != 0
+    assert unknown.row('group_vars/all.yml: mail_provider: "chartr" is not a provider; did you mean charter?')
+
+
 def test_a_sheet_that_lost_its_people_or_is_gone_stops_the_run(office: Path) -> None:
     assert play("provision-mail.yml", "-i", office).code == 0
     before = machines(office)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.msp.charter_mail.plugins.module_utils import verdicts
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.interceptors import check
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.probe_settings import check
 from hypothesis import given
 from hypothesis import strategies as st
 

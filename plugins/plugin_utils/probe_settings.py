@@ -1,4 +1,4 @@
-"""Products known to read mail connections: the table's form. Pure, no Ansible."""
+"""What an office says of the look at its servers: products known to read mail connections, and the time. Pure, no Ansible."""
 
 from __future__ import annotations
 
@@ -10,8 +10,15 @@ from .problem import Problem, did_you_mean, printable
 _KEYS = ("product", "issuer", "remedy")
 
 
+def check_timeout(seconds: Any, where: str) -> list[Problem]:
+    """What is wrong with the seconds a look may take."""
+    if isinstance(seconds, bool) or not str(seconds).isdecimal() or int(seconds) < 2:
+        return [Problem(where, field="reachability_timeout", what=f'"{printable(str(seconds))}" is not a number of seconds, 2 or more')]
+    return []
+
+
 def check(entries: Any, where: str) -> list[Problem]:
-    """Everything that is wrong with a list of {product, issuer: [texts], remedy}. where: the file, or the variable's usual one."""
+    """Everything that is wrong with a list of {product, issuer: [texts], remedy}. where: the file it is in."""
     if not isinstance(entries, Sequence) or isinstance(entries, str):
         return [Problem(where, field="reachability_interceptors", what="must be a list of {product, issuer, remedy}")]
     found: list[Problem] = []
