@@ -172,7 +172,7 @@ def logged(pattern: str) -> Iterator[None]:
     soon(lambda: standin().run("journalctl SYSLOG_FACILITY=2 --after-cursor %s | grep -E -- %s", cursor, pattern).stdout, pattern)
 
 
-def soon(look: Callable[[], str], what: str) -> str:
+def soon(look: Callable[[], Any], what: str) -> Any:
     """What `look` finds within the time that mail may take."""
     end = time.monotonic() + DELIVERED_WITHIN
     while not (found := look()):

@@ -66,6 +66,8 @@ class CallbackModule(CallbackBase):
             self._summary.office(data["office"], data["machines"])
         elif action == "msp.charter_mail.mail_probe":
             self._summary.probe(result.host.get_name(), data)
+        elif action == "msp.charter_mail.mail_firewall":
+            self._summary.firewall(result.host.get_name(), data)
         elif action == "msp.charter_mail.mail_files":
             self._summary.files(result.host.get_name(), data)
         elif action == "msp.charter_mail.mail_diagnosis" and "machine" in data:

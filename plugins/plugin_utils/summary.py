@@ -79,6 +79,11 @@ class Summary:
         if result.get("smtp_choice"):
             self._notes.append(f"{machine}: sending: {result['smtp_choice']}")
 
+    def firewall(self, machine: str, result: Mapping[str, Any]) -> None:
+        """result: what mail_firewall returned for the machine."""
+        if result.get("changed") or result.get("restricted"):
+            self._notes.append(f"{machine}: firewall: {result['message']}")
+
     def lines(self, check: bool = False) -> Iterator[str]:
         """The summary; nothing when no office was worked on."""
         if not self._office:
