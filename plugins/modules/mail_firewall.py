@@ -1,0 +1,106 @@
+#!/usr/bin/python
+# Copyright: charter-mail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Let outgoing mail through the machine's own firewall."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mail_firewall
+short_description: Let outgoing mail through the firewall that a machine already uses
+version_added: 0.1.0
+author: charter-mail contributors
+description:
+  - Opens TCP ports for outgoing connections, where outgoing connections are restricted, and takes that back again.
+  - Works with the tool that is at work on the machine, the first of C(firewalld), C(ufw) and nftables (C(nft)). Installs
+    and starts none. Other rules, and everything about incoming connections, stay as they are.
+  - Destinations are not restricted, because addresses of a provider's servers change without notice.
+  - Needs root rights.
+options:
+  ports:
+    description: TCP ports, 1 to 65535. What an earlier run opened and is not among them is closed again.
+    type: list
+    elements: int
+    required: true
+  state:
+    description: With V(absent) everything that earlier runs opened is closed again, in every tool.
+    type: str
+    choices: [present, absent]
+    default: present
+attributes:
+  check_mode:
+    description: Says what would be done.
+    support: full
+  diff_mode:
+    description: Shows the ports that are open by our own doing.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Let mail out
+  msp.charter_mail.mail_firewall:
+    ports: [465, 587, 993]
+
+- name: Take that back
+  msp.charter_mail.mail_firewall:
+    ports: [465, 587, 993]
+    state: absent
+"""
+
+RETURN = r"""
+tool:
+  description: The tool that is at work on the machine, V(firewalld), V(ufw), V(nftables) or V(none).
+  returned: success
+  type: str
+  sample: nftables
+restricted:
+  description: Whether that tool restricts outgoing TCP.
+  returned: success
+  type: bool
+opened:
+  description: Ports that this run opened in the rules at work; in check mode, would open.
+  returned: success
+  type: list
+  elements: int
+  sample: [465, 587, 993]
+closed:
+  description: Ports that an earlier run opened and this run closed; in check mode, would close.
+  returned: success
+  type: list
+  elements: int
+message:
+  description: One sentence for people. Names chains that somebody has to open by hand.
+  returned: success
+  type: str
+  sample: Opened TCP 465, 587 and 993 for outgoing connections in nftables.
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.msp.charter_mail.plugins.module_utils import egress, egress_host
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "ports": {"type": "list", "elements": "int", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+        supports_check_mode=True,
+    )
+    ports = module.params["ports"]
+    for port in ports:
+        if not 1 <= port <= 65535:
+            module.fail_json(msg="ports: %d is not a port; ports are 1 to 65535." % port)
+    if os.geteuid():
+        module.fail_json(msg="The firewall can only be read and changed by root; run this with become.")
+    try:
+        result = egress.settle(egress_host.Host(egress_host.run), ports if module.params["state"] == "present" else [], module.check_mode)
+    except egress_host.Failed as error:
+        module.fail_json(msg="%s." % error)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
