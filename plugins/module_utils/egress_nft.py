@@ -149,15 +149,14 @@ def _text(body: Dict[str, Any], name: str) -> str:
 
 
 # How far a condition holds for the connection that is followed.
-YES, NO = "yes", "no"
-SOME = "some"  # for the usual case, or for one way out of several: a drop counts, an accept does not
-UNKNOWN = "unknown"  # for a special case, or it is not understood: neither counts
+YES = "yes"
+SOME = "some"  # in the usual case, or for one way out of several: a drop counts, an accept does not
+NO = "no"  # or in a special case alone, or it is not understood: the rule does not count
 
 PASSED, STOPPED = "passed", "stopped"
 
 # Statements that let a packet go on to the next one.
 _HARMLESS = ("counter", "log", "mangle", "notrack", "set", "map", "ct helper", "ct timeout", "ct expectation", "secmark", "last")
-_OTHER_PROTOCOLS = ("udp", "udplite", "icmp", "icmpv6", "igmp", "sctp", "dccp", "esp", "ah", "comp", "arp", "ether", "vlan")
 _TCP = 6
 
 
@@ -199,7 +198,7 @@ class Judge:
             name, body = next(iter(statement.items())) if isinstance(statement, dict) and len(statement) == 1 else ("", None)
             if name == "match" and isinstance(body, dict):
                 holds = self._holds(chain, body.get("left"), str(body.get("op", "==")), body.get("right"))
-                if holds in (NO, UNKNOWN):
+                if holds == NO:
                     return None, False
                 certain = certain and holds == YES
             elif name == "vmap" and isinstance(body, dict):
@@ -239,10 +238,10 @@ class Judge:
 
     def _holds(self, chain: Chain, left: Any, op: str, right: Any) -> str:
         if not (isinstance(left, dict) and len(left) == 1):
-            return UNKNOWN
+            return NO
         kind, body = next(iter(left.items()))
         if not isinstance(body, dict):
-            return UNKNOWN
+            return NO
         values = self._values(chain, right)
         if kind == "payload":
             return self._payload(chain, str(body.get("protocol")), str(body.get("field")), op, values)
@@ -250,20 +249,18 @@ class Judge:
             return self._meta(chain, str(body.get("key")), op, values)
         if kind == "ct" and body.get("key") == "state":
             return _among(("new",), op, values)
-        return UNKNOWN
+        return NO
 
     def _payload(self, chain: Chain, protocol: str, field: str, op: str, values: Optional[List[Any]]) -> str:
         if protocol in ("tcp", "th"):
-            return _compare(self.port, op, values) if field == "dport" else UNKNOWN
-        if protocol in _OTHER_PROTOCOLS:
-            return NO
+            return _compare(self.port, op, values) if field == "dport" else NO
         if protocol == "ip6" and chain.key[0] != "ip6":
-            return UNKNOWN  # see _version
+            return NO  # see _version
         if (protocol, field) in (("ip", "protocol"), ("ip6", "nexthdr")):
             holds = _among(("tcp", _TCP), op, values)
             return SOME if holds == YES and chain.key[0] == "inet" else holds
         # "All but our relay" is the usual case, "this address" a special one.
-        return SOME if field == "daddr" and op == "!=" else UNKNOWN
+        return SOME if field == "daddr" and op == "!=" else NO
 
     def _meta(self, chain: Chain, key: str, op: str, values: Optional[List[Any]]) -> str:
         if key == "l4proto":
@@ -274,13 +271,13 @@ class Judge:
             if values == ["lo"]:
                 return YES if op == "!=" else NO
             return SOME
-        return SOME if key in ("skuid", "skgid") and op == "!=" else UNKNOWN
+        return SOME if key in ("skuid", "skgid") and op == "!=" else NO
 
     def _version(self, chain: Chain, op: str, values: Optional[List[Any]]) -> str:
         if chain.key[0] != "inet":
             return _among(("ipv4" if chain.key[0] == "ip" else "ipv6",), op, values)
         # A machine without IPv6 sends its mail by IPv4: who shuts IPv6 off as a whole does not stop mail.
-        return SOME if _among(("ipv4",), op, values) == YES else UNKNOWN
+        return SOME if _among(("ipv4",), op, values) == YES else NO
 
     def _values(self, chain: Chain, right: Any) -> Optional[List[Any]]:
         """What is compared with, as a flat list of words, numbers and (first, last); None when it is not understood."""
@@ -307,20 +304,20 @@ def _value(item: Any) -> Union[str, int, Tuple[int, int], None]:
 
 def _among(words: Sequence[Union[str, int]], op: str, values: Optional[List[Any]]) -> str:
     if values is None or op not in ("==", "in", "!="):
-        return UNKNOWN
+        return NO
     return YES if any(word in values for word in words) != (op == "!=") else NO
 
 
 def _compare(port: int, op: str, values: Optional[List[Any]]) -> str:
     if values is None or any(isinstance(value, str) for value in values):
-        return UNKNOWN
+        return NO
     if op in ("==", "in", "!="):
         there = any(value[0] <= port <= value[1] if isinstance(value, tuple) else value == port for value in values)
         return YES if there != (op == "!=") else NO
     if len(values) == 1 and isinstance(values[0], int) and op in ("<", ">", "<=", ">="):
         other = values[0]
         return YES if {"<": port < other, ">": port > other, "<=": port <= other, ">=": port >= other}[op] else NO
-    return UNKNOWN
+    return NO
 
 
 def our_ports(rule: Rule) -> List[int]:

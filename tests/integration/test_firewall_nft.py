@@ -185,6 +185,34 @@ def test_a_run_opens_the_ports_once_and_takes_exactly_that_back(machine: Namespa
     assert results["wrong"]["msg"] == "ports: 0 is not a port; ports are 1 to 65535."
 
 
+def test_the_role_opens_the_accounts_ports_on_machines_alone(machine: Namespace, tmp_path: Path) -> None:
+    play = Play(tmp_path / "project")
+    machine.load(CLOSED)
+
+    def role(register: str, **variables: Any) -> list[dict[str, Any]]:
+        around = {"mail_ports": PORTS, "mail_root": "", "mail_platform": "linux", **variables}
+        return [
+            {"ansible.builtin.include_role": {"name": "msp.charter_mail.firewall"}, "vars": around},
+            {"ansible.builtin.debug": {"var": "mail_firewall_result"}, "register": register},
+        ]
+
+    results = play.run(
+        [
+            *role("folder", mail_root="/somewhere"),
+            *role("windows", mail_platform="windows"),
+            *role("ours"),
+            *role("asked", firewall_ports=[587]),
+            *role("absent", firewall_state="absent"),
+        ],
+        wrap=[*machine.enter, "env", f"--chdir={play.where}"],
+    )
+    found = {name: result["mail_firewall_result"] for name, result in results.items()}
+    assert found["folder"]["skipped"] and found["windows"]["skipped"]
+    assert found["ours"]["opened"] == PORTS
+    assert (found["asked"]["opened"], found["asked"]["closed"]) == ([], [465])
+    assert found["absent"]["closed"] == [587]
+
+
 def test_a_chain_of_iptables_is_named_and_not_touched(machine: Namespace) -> None:
     if shutil.which("iptables-nft") is None:
         pytest.skip("not on this machine: iptables-nft")

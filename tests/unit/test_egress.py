@@ -629,6 +629,23 @@ def test_a_command_is_ended_when_it_hangs_and_told_when_it_is_missing(monkeypatc
     assert egress_host.run(["sh", "-c", "echo $LC_ALL; cat; echo no >&2; exit 3"], "in\n") == (3, "C\nin\n", "no\n")
 
 
+def test_a_file_is_written_when_it_says_something_else(root: Path) -> None:
+    host, file = Machine(root).host, root / "var/lib/new/file"
+    host.write("/var/lib/new/file", None)
+    assert not file.parent.exists()
+    host.write("/var/lib/new/file", b"one", 0o644)
+    inode = file.stat().st_ino
+    host.write("/var/lib/new/file", b"one")
+    assert (file.stat().st_ino, file.stat().st_mode & 0o777) == (inode, 0o644)
+    host.write("/var/lib/new/file", b"two")
+    assert file.read_bytes() == b"two"
+    host.write("/var/lib/new/file", None)
+    assert host.read("/var/lib/new/file") is None
+    file.mkdir()
+    with pytest.raises(Failed, match="/var/lib/new/file cannot be read"):
+        host.write("/var/lib/new/file", b"three")
+
+
 # --- whatever the tools print
 
 WORDS = """match left right op payload protocol field meta key ct vmap data set range elem val jump target accept drop limit queue return
