@@ -178,12 +178,6 @@ class Look:
     # 2. and on: the conversation
 
     def _talk(self, first: socket.socket) -> None:
-        if self.endpoint["security"] == "tls":
-            self._talk_tls(first)
-        else:
-            self._talk_starttls(first)
-
-    def _talk_tls(self, first: socket.socket) -> None:
         with self._session(self._trust.context(strict=True), first) as session:
             if session.failure is None:
                 self._trusted()
@@ -191,24 +185,22 @@ class Look:
                 return
         if isinstance(session.failure, ssl.SSLCertVerificationError):
             self._untrusted(session.failure)
-            return
-        failed = _failed(session.failure)
+        elif self.endpoint["security"] == "tls":
+            self._no_tls(session.failure)
+        else:
+            self._no_starttls(session.failure)
+
+    def _no_tls(self, failure: BaseException) -> None:
+        failed = _failed(failure)
         self._note(tls=failed)
         if failed["kind"] in ("plain", "closed"):
             self._in_plain_text()
 
-    def _talk_starttls(self, first: socket.socket) -> None:
-        with self._session(self._trust.context(strict=True), first) as session:
-            if session.failure is None:
-                self._trusted()
-                self._inside(session)
-                return
-        if isinstance(session.failure, ssl.SSLCertVerificationError):
-            self._untrusted(session.failure)
-        elif (self.facts.get("starttls") or {}).get("accepted"):
-            self._note(tls=_failed(session.failure))
-        elif not isinstance(session.failure, Stopped):
-            self._note(broke=_broken(session.failure))
+    def _no_starttls(self, failure: BaseException) -> None:
+        if (self.facts.get("starttls") or {}).get("accepted"):
+            self._note(tls=_failed(failure))
+        elif not isinstance(failure, Stopped):
+            self._note(broke=_broken(failure))
             if self.facts["greeting"] is None:
                 # It waits for us to speak first, or says what is no mail.
                 self._from_the_first_byte()
