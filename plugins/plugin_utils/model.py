@@ -156,10 +156,10 @@ class Policy:
             for name in self.domains
             if not _HOST.fullmatch(name)
         ]
-        if _control(self.organization):
+        if has_control(self.organization):
             found.append(Problem(here, field="mail_office", what=f'"{printable(self.organization)}" has a control character'))
         command = self.password_command
-        if command not in PASSWORD_COMMANDS and (_control(command) or not command.strip()):
+        if command not in PASSWORD_COMMANDS and (has_control(command) or not command.strip()):
             found.append(Problem(here, field="mail_password_command", what="is empty or has a control character"))
         return found
 
@@ -183,7 +183,7 @@ def check_row(row: Mapping[str, Any], policy: Policy) -> list[Problem]:
             wrong(name, f'"{printable(value)}" is not {" or ".join(known)}{did_you_mean(value, known)}')
 
     for name, value in row.items():
-        if _control(str(value)) and name != "source":
+        if has_control(str(value)) and name != "source":
             wrong(name, f'"{printable(str(value))}" has a control character (a line break or worse); type it again')
     _check_address(address, policy, wrong)
     full_name, login = _text(row, "full_name"), _text(row, "login")
@@ -390,8 +390,9 @@ def _check_programs(row: Mapping[str, Any], wrong: Any) -> None:
             wrong("programs", f"{name} cannot fetch mail by {protocol}; leave it out or write another protocol")
 
 
-def _control(text: str) -> bool:
-    return any(unicodedata.category(c) in ("Cc", "Zl", "Zp", "Cs") for c in text)
+def has_control(text: str) -> bool:
+    """Whether `text` has a character that ends lines, is none at all, or that XML cannot carry (XML 1.0, 2.2)."""
+    return any(unicodedata.category(c) in ("Cc", "Zl", "Zp", "Cs") or c in "\ufffe\uffff" for c in text)
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:
