@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import yaml
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.model import Account, Policy, resolve_people
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.signing import Source
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -107,7 +106,3 @@ def chain(key: Any = None, **times: Any) -> Chain:
 
 def rsa_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, 2048)
-
-
-def source(name: str, pem: bytes) -> Source:
-    return Source(name, pem)
