@@ -50,7 +50,9 @@ def verify(signed: bytes, made: Chain, where: Path) -> bytes:
     return done.stdout
 
 
-@pytest.mark.parametrize("key", [rsa_key(), ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP384R1())], ids=str)
+@pytest.mark.parametrize(
+    "key", [rsa_key(), ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP384R1())], ids=["rsa", "p256", "p384"]
+)
 def test_openssl_verifies_with_the_root_alone_and_gets_the_same_bytes(key: Any, tmp_path: Path) -> None:
     made = chain(key)
     signed = sign(PLIST, signer(made))
