@@ -9,6 +9,10 @@ from typing import Any, NamedTuple
 import segno
 
 
+# Version 40, level M, holds 2,331 bytes (ISO/IEC 18004, table 7), less the mark for UTF-8.
+MAX_BYTES = 2329
+
+
 class Pictures(NamedTuple):
     """One code as two files. svg has a viewBox and no size of its own; png has 6 pixels a module."""
 
@@ -17,7 +21,7 @@ class Pictures(NamedTuple):
 
 
 def pictures(text: str) -> Pictures:
-    """`text` (2,331 bytes of UTF-8 at most) as a QR code of ISO/IEC 18004, dark on light, with the quiet zone of 4 modules it needs.
+    """`text` (MAX_BYTES of UTF-8 at most) as a QR code of ISO/IEC 18004, dark on light, with the quiet zone of 4 modules it needs.
 
     Error correction is M, and better where that does not make the code larger. Raises ValueError for more text.
     """
