@@ -22,7 +22,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..plugin_utils import handout, mobile
+from ..plugin_utils import handout, mobile, pdf
 from ..plugin_utils.model import DeviceOwner, check_office, device_owners
 from ..plugin_utils.problem import Problem
 from ..plugin_utils.signing import Signer, Source, expiry_warning, load
@@ -60,6 +60,7 @@ _ARGUMENTS: dict[str, Any] = {
     "two_factor": {"type": "str", "default": "none"},
     "logo": _TEXT,
     "accent": _TEXT,
+    "paper": {"type": "str", "default": "letter", "choices": [*pdf.PAPERS, "none"]},
 }
 
 
@@ -89,7 +90,13 @@ class ActionModule(ActionBase):
         refuse(problems)
         if office.signer and owners and (warning := expiry_warning(office.signer, now)):
             display.warning(warning)
-        result = self._write(store, owners, office)
+        paper = arguments["paper"]
+        missing = pdf.missing() if owners and paper != "none" else ""
+        if missing:
+            display.display(missing)
+        elif paper != "none":
+            office = office._replace(to_pdf=functools.partial(pdf.to_pdf, paper=paper))
+        result = self._write(store, owners, office, paper)
         return {**result, "office": loaded.name, "dest": str(store.dest)}
 
     def _office(self, arguments: Mapping[str, Any], name: str, folder: Path, now: datetime.datetime) -> tuple[mobile.Office, list[Problem]]:
@@ -139,10 +146,11 @@ class ActionModule(ActionBase):
             pass
         return Path(self._loader.get_real_file(str(path))).read_bytes()
 
-    def _write(self, store: Store, owners: Sequence[DeviceOwner], office: mobile.Office) -> dict[str, Any]:
+    def _write(self, store: Store, owners: Sequence[DeviceOwner], office: mobile.Office, paper: str) -> dict[str, Any]:
         """Bring the folder up to date, person by person."""
-        common = [*office.settings, office.signer and office.signer.fingerprint, office.profile_url, office.page, _tool()]
-        alike = _digest(common)
+        fingerprint = office.signer and office.signer.fingerprint
+        tools = [*_tool(), paper, version("weasyprint")] if office.to_pdf else _tool()
+        alike = _digest([*office.settings, fingerprint, office.profile_url, office.page, tools])
         people = []
         try:
             try:

@@ -21,6 +21,7 @@ description:
 requirements:
   - cryptography >= 43
   - segno
+  - weasyprint, for PDFs
 options:
   dest:
     description: Folder to write to, a folder in it per person. C({office}) in it stands for the name of the office's folder.
@@ -95,6 +96,13 @@ options:
     description: "Colour of the pages, as in C(#1f4e79). Empty for that one."
     type: str
     default: ""
+  paper:
+    description: >-
+      For what paper PDFs of the pages are made; C(none) for no PDFs. They need WeasyPrint; without it they are left out, and the run says
+      so.
+    type: str
+    choices: [letter, a4, none]
+    default: letter
 """
 
 EXAMPLES = r"""

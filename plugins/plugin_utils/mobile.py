@@ -32,7 +32,7 @@ WHERE = "group_vars/all.yml"
 
 class Office(NamedTuple):
     """What is the same for everybody. profile_url: an https address with {address} or {file} in it, empty for none.
-    page, texts: what handout() takes.
+    page, texts: what handout() takes. to_pdf: makes a PDF of a page, None for no PDFs.
     """
 
     settings: Settings
@@ -40,6 +40,7 @@ class Office(NamedTuple):
     profile_url: str
     page: handout.Office
     texts: Mapping[str, Any]
+    to_pdf: Callable[[str], bytes] | None = None
 
 
 def settings_of(options: Mapping[str, Any], organization: str, today: datetime.date) -> tuple[Settings, list[Problem]]:
@@ -132,7 +133,10 @@ def files(owner: DeviceOwner, office: Office, read: Callable[[str], bytes]) -> d
         "files": names,
         "profile_url": url or None,
     }
-    made[INDEX] = handout.handout(recipient, office.page, office.texts).encode()
+    page = handout.handout(recipient, office.page, office.texts)
+    made[INDEX] = page.encode()
+    if office.to_pdf:
+        made[f"{base}.pdf"] = office.to_pdf(page)
     return made
 
 
@@ -143,7 +147,7 @@ def index(owners: Iterable[DeviceOwner], office: Office) -> bytes:
             "full_name": owner["full_name"],
             "addresses": [account["address"] for account in owner["accounts"]],
             "page": f"{folder(owner)}/{INDEX}",
-            "pdf": None,
+            "pdf": f"{folder(owner)}/{folder(owner)}.pdf" if office.to_pdf else None,
             "devices": {"mac" if name == "macos" else name: "prepared" for name in owner["devices"]},  # type: ignore[misc]
         }
         for owner in owners

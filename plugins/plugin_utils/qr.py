@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import segno
 
-
 # Version 40, level M, holds 2,331 bytes (ISO/IEC 18004, table 7), less the mark for UTF-8.
 MAX_BYTES = 2329
 

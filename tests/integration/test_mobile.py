@@ -13,13 +13,19 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.msp.charter_mail.plugins.plugin_utils import pdf
 
 from tests.playbook import Run, play, tree
 from tests.unit.mobile_samples import DAY, NAMES, Chain, chain
 
 NOW = datetime.datetime.now(datetime.UTC)
 SHEET = "address,full_name,machines,login,protocol,smtp_port,phones,state\n"
-SETTINGS = {"mail_office": "Example & Office", "mail_domains": ["example.org"], "mobile_contact": {"name": "IT", "phone": "+1 555 0100"}}
+SETTINGS = {
+    "mail_office": "Example & Office",
+    "mail_domains": ["example.org"],
+    "mobile_contact": {"name": "IT", "phone": "+1 555 0100"},
+    "mobile_paper": "none",
+}
 # Nobody answers there: a run that tried to reach a machine would fail.
 HOSTS = "linux:\n  hosts: {desk: {ansible_host: 192.0.2.1}}\nmacos:\n  hosts: {mac: {ansible_host: 192.0.2.2}}\n"
 
@@ -44,11 +50,11 @@ class Office:
         (self.folder / "signer.key").write_bytes(key or made.leaf.key_pem())
         self.settings |= {"mobile_signer_certificate": "signer.pem", "mobile_signer_key": "signer.key"}
 
-    def run(self, *arguments: str) -> Run:
-        return play("playbooks/mobile_profiles.yml", "-i", self.folder, *arguments, cwd=self.folder.parent)
+    def run(self, *arguments: str, **env: str) -> Run:
+        return play("playbooks/mobile_profiles.yml", "-i", self.folder, *arguments, cwd=self.folder.parent, env=env)
 
-    def good(self, *arguments: str, changed: bool = True) -> Run:
-        run = self.run(*arguments)
+    def good(self, *arguments: str, changed: bool = True, **env: str) -> Run:
+        run = self.run(*arguments, **env)
         assert run.code == 0 and f"changed={int(changed)}" in run.out, run.out
         return run
 
@@ -317,3 +323,19 @@ def test_people_of_machines_in_yaml_and_the_whole_office_whatever_the_limit(offi
         "imap.charter.net",
     ]
     office.good(changed=False)
+
+
+def test_pdfs_where_they_can_be_made(office: Office, tmp_path: Path) -> None:
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without/weasyprint.py").write_text("raise ImportError")
+    office.write(JANE, mobile_paper="a4")
+    assert "PDFs were left out: WeasyPrint is not installed" in office.good(PYTHONPATH=str(tmp_path / "without")).out
+    assert "jane@example.org/jane@example.org.pdf" not in names(office)
+    if reason := pdf.missing():
+        pytest.skip(reason)
+    office.good()
+    assert office.read("jane@example.org/jane@example.org.pdf").startswith(b"%PDF-")
+    assert b"jane@example.org/jane@example.org.pdf" in office.read("index.html")
+    office.good(changed=False)
+    office.write(JANE, mobile_paper="none").good()
+    assert "jane@example.org/jane@example.org.pdf" not in names(office)

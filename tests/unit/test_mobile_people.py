@@ -93,6 +93,14 @@ def test_the_list_names_everybody() -> None:
     assert "jane@example.org/index.html" in page and "zoe@example.org/index.html" in page and "Zoë &lt;b&gt;" in page
 
 
+def test_a_page_may_have_a_pdf() -> None:
+    where = office()._replace(to_pdf=lambda page: b"PDF of " + page.encode())
+    files = made(owner(devices=("ios",)), where)
+    assert files["jane@example.org.pdf"] == b"PDF of " + files["index.html"]
+    assert "jane@example.org/jane@example.org.pdf" in mobile.index([owner()], where).decode()
+    assert ".pdf" not in mobile.index([owner()], office()).decode()
+
+
 @given(LOCAL_PART, LOCAL_PART)
 def test_file_names_are_plain_and_different(one: str, two: str) -> None:
     names = [mobile.file_name(f"{part}@example.org") for part in (one, two)]
