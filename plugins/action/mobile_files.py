@@ -91,10 +91,11 @@ class ActionModule(ActionBase):
         if office.signer and owners and (warning := expiry_warning(office.signer, now)):
             display.warning(warning)
         paper = arguments["paper"]
-        missing = pdf.missing() if owners and paper != "none" else ""
-        if missing:
+        if not owners or paper == "none":
+            pass
+        elif missing := pdf.missing():
             display.display(missing)
-        elif paper != "none":
+        else:
             office = office._replace(to_pdf=functools.partial(pdf.to_pdf, paper=paper))
         result = self._write(store, owners, office, paper)
         return {**result, "office": loaded.name, "dest": str(store.dest)}
