@@ -29,7 +29,7 @@ options:
 """
 
 EXAMPLES = r"""
-mail_people: "{{ mail_staff | msp.charter_mail.resolve_people(__mail_policy) }}"
+mail_people: "{{ mail_staff | msp.charter_mail.resolve_people(mail_policy) }}"
 """
 
 RETURN = r"""

@@ -23,7 +23,7 @@ options:
 EXAMPLES = r"""
 - name: Check the office before any machine is contacted
   msp.charter_mail.mail_check:
-    policy: "{{ __mail_policy }}"
+    policy: "{{ mail_policy }}"
   run_once: true
 """
 

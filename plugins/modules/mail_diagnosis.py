@@ -40,11 +40,11 @@ EXAMPLES = r"""
 - name: Put together what was found
   msp.charter_mail.mail_diagnosis:
     people: "{{ mail_people }}"
-    probe: "{{ mail_reachability }}"
+    probe: "{{ reachability_result }}"
     stored: "{{ mail_stored }}"
     files: "{{ thunderbird_result.files + terminal_result.files }}"
     dir: build/diagnosis
-  register: mail_diagnosis
+  register: diagnosis_result
 """
 
 RETURN = r"""

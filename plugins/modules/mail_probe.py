@@ -62,7 +62,7 @@ EXAMPLES = r"""
     rows: "{{ mail_rows }}"
     policy: "{{ mail_policy }}"
     interceptors: "{{ reachability_interceptors }}"
-  register: mail_reachability
+  register: reachability_result
 """
 
 RETURN = r"""

@@ -233,7 +233,7 @@ def test_enterprise_roots_only_where_asked_for_and_intercepted(
         "linux: {hosts: {desk-01: {}}}\nwindows: {hosts: {win-01: {}}}\nmacos: {hosts: {mac-01: {}}}\n", encoding="utf-8"
     )
     (office / "staff.csv").write_text(HEADER + JOHN.replace("desk-01 desk-02", "desk-01 win-01 mac-01"), encoding="utf-8")
-    found = {"thunderbird_enterprise_roots": asked, "mail_reachability": {"endpoints": [{"verdict": verdict}]}}
+    found = {"thunderbird_enterprise_roots": asked, "reachability_result": {"endpoints": [{"verdict": verdict}]}}
     run = play("playbooks/preview_mail.yml", "-i", office, "-e", json.dumps({**found, "mail_preview_dir": f"{tmp_path}/seen"}))
     assert run.code == 0, run.out
     policies = {name: json.loads(content) for name, content in tree(tmp_path / "seen").items() if name.endswith("policies.json")}
