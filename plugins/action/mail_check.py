@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail
@@ -39,23 +39,36 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         variables = task_vars or {}
         _, arguments = self.validate_argument_spec({"policy": {"type": "dict", "required": True}})
-        office, sheet = _office(variables)
-        machines = dict(_machines(variables, arguments["policy"]))
-        found = check_office(sheet["rows"], machines, Policy.of(arguments["policy"]))
+        office = find_office(variables)
+        machines = dict(find_machines(variables, arguments["policy"]["providers"]))
+        found = check_office(office.rows, machines, Policy.of(arguments["policy"]))
         for own in (variables["hostvars"][name] for name in variables["groups"]["all"]):
             found += check(own.get("reachability_interceptors", []), Policy.where)
             found += check_timeout(own.get("reachability_timeout", 2), Policy.where)
-        problems = sheet["problems"] + list(dict.fromkeys(map(str, found)))
-        if problems:
-            count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
-            # Displayed here, line by line and whatever the output format, and not a second time in the result.
-            display.display("\n".join([f"{count} with this office:", *problems]), color=C.COLOR_ERROR)
-            raise AnsibleActionFail(f"{count} with this office, listed above; no machine was contacted, nothing was changed")
-        return {"changed": False, "office": office, **_survey(sheet["rows"], machines)}
+        refuse(office.problems + list(dict.fromkeys(map(str, found))))
+        return {"changed": False, "office": office.name, **_survey(office.rows, machines)}
 
 
-def _office(variables: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """Name and sheet of the one office that is loaded; an office whose people are in YAML alone has an empty sheet."""
+class Office(NamedTuple):
+    """The office that is loaded. rows, problems: of its sheet. folder: where its hosts.yml is, None when it has no folder."""
+
+    name: str
+    folder: Path | None
+    rows: list[Mapping[str, Any]]
+    problems: list[str]
+
+
+def refuse(problems: list[str]) -> None:
+    """Stop when there is a problem."""
+    if problems:
+        count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
+        # Displayed here, line by line and whatever the output format, and not a second time in the result.
+        display.display("\n".join([f"{count} with this office:", *problems]), color=C.COLOR_ERROR)
+        raise AnsibleActionFail(f"{count} with this office, listed above; no machine was contacted, nothing was changed")
+
+
+def find_office(variables: Mapping[str, Any]) -> Office:
+    """The one office that is loaded; an office whose people are in YAML alone has no rows here."""
     sheets = variables.get("mail_staff_sheets", [])
     sources = [Path(source) for source in variables.get("ansible_inventory_sources") or []]
     paths = [*(Path(sheet["path"]) for sheet in sheets), *sources]
@@ -64,7 +77,8 @@ def _office(variables: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
         names = ", ".join(str(folder) for folder in offices)
         raise AnsibleActionFail(f"more than one office is loaded: {names}. Run them one after the other, each with its own -i.")
     if sheets:
-        return Path(sheets[0]["path"]).resolve().parent.name, sheets[0]
+        folder = Path(sheets[0]["path"]).resolve().parent
+        return Office(folder.name, folder, sheets[0]["rows"], sheets[0]["problems"])
     unread = next((folder / "staff.csv" for folder in offices if (folder / "staff.csv").exists()), None)
     if unread:
         raise AnsibleActionFail(
@@ -73,22 +87,27 @@ def _office(variables: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     if not any("mail_accounts" in variables["hostvars"][name] for name in variables["groups"]["all"]):
         where = offices[0] / "staff.csv" if offices else "inventories/<office>/staff.csv"
         raise AnsibleActionFail(f"no people: neither {where} nor mail_accounts in the inventory is there. Without one nothing is changed.")
-    return (offices[0].name if offices else "office"), {"rows": [], "problems": []}
+    return Office(offices[0].name, offices[0], [], []) if offices else Office("office", None, [], [])
 
 
 def _is_office(folder: Path) -> bool:
     return (folder / "staff.csv").exists() or (folder / "hosts.yml").exists()
 
 
-def _machines(variables: Mapping[str, Any], policy: Mapping[str, Any]) -> Iterator[tuple[str, Machine]]:
+def find_machines(variables: Mapping[str, Any], providers: Any) -> Iterator[tuple[str, Machine]]:
+    """Every machine of the inventory with its own policy. providers: the shipped facts."""
     hostvars, groups = variables["hostvars"], variables["groups"]
     for name in groups["all"]:
         own = hostvars[name]
-        # Not from `policy`, which carries what the first machine alone was given; what nobody set is the model's default.
-        settings = {"providers": policy["providers"], **{field: own[key] for key, field in _SETTINGS.items() if key in own}}
-        settings["platform"] = next((platform for platform in PLATFORMS if name in groups.get(platform, [])), "")
+        platform = next((platform for platform in PLATFORMS if name in groups.get(platform, [])), "")
         rows = [{**row, "source": f"{name}: mail_accounts[{number}]"} for number, row in enumerate(own.get("mail_accounts", []))]
-        yield name, Machine(Policy.of(settings), rows)
+        yield name, Machine(policy_of(own, providers, platform), rows)
+
+
+def policy_of(own: Mapping[str, Any], providers: Any, platform: str = "") -> Policy:
+    """The policy that a host's variables give; what nobody set is the model's default."""
+    # Not from a task's `policy`, which carries what the first machine alone was given.
+    return Policy.of({"providers": providers, "platform": platform, **{field: own[key] for key, field in _SETTINGS.items() if key in own}})
 
 
 def _survey(sheet: list[Mapping[str, Any]], machines: Mapping[str, Machine]) -> dict[str, Any]:

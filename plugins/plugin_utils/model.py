@@ -20,6 +20,8 @@ Security = Literal["tls", "starttls"]
 SECURITY = ("tls", "starttls")
 PROTOCOLS = ("imap", "pop")
 PHONES = ("ios", "android")
+# What people have mail on besides the programs of their machines.
+DEVICES = (*PHONES, "macos")
 STATES = ("present", "absent")
 SMTP_PORTS = (587, 465)
 AUTO = "auto"
@@ -79,6 +81,18 @@ class Account(TypedDict):
     programs: list[str]
     phones: list[str]
     primary: bool
+
+
+class DeviceOwner(TypedDict):
+    """A person of the office with a phone or a Mac, and all mailboxes of that person; the first is the primary one.
+
+    devices: those of DEVICES that the person has, in that order. login is empty for people without a machine.
+    """
+
+    full_name: str
+    login: str
+    accounts: list[Account]
+    devices: list[str]
 
 
 class Person(TypedDict):
@@ -170,10 +184,10 @@ class Policy:
             for name in self.domains
             if not _HOST.fullmatch(name)
         ]
-        if _control(self.organization):
+        if has_control(self.organization):
             found.append(Problem(here, field="mail_office", what=f'"{printable(self.organization)}" has a control character'))
         command = self.password_command
-        if command not in PASSWORD_COMMANDS and (_control(command) or not command.strip()):
+        if command not in PASSWORD_COMMANDS and (has_control(command) or not command.strip()):
             found.append(Problem(here, field="mail_password_command", what="is empty or has a control character"))
         return found
 
@@ -197,7 +211,7 @@ def check_row(row: Mapping[str, Any], policy: Policy) -> list[Problem]:
             wrong(name, f'"{printable(value)}" is not {" or ".join(known)}{did_you_mean(value, known)}')
 
     for name, value in row.items():
-        if _control(str(value)) and name != "source":
+        if has_control(str(value)) and name != "source":
             wrong(name, f'"{printable(str(value))}" has a control character (a line break or worse); type it again')
     _check_address(address, policy, wrong)
     full_name, login = _text(row, "full_name"), _text(row, "login")
@@ -302,6 +316,29 @@ def resolve_people(rows: Iterable[Mapping[str, Any]], policy: Policy) -> list[Pe
         person = people.setdefault(login, Person(login=login, full_name=_text(row, "full_name"), accounts=[]))
         person["accounts"].append(_account(row, policy, primary=not person["accounts"]))
     return [people[login] for login in sorted(people)]
+
+
+def device_owners(sheet: Iterable[Mapping[str, Any]], machines: Mapping[str, Machine], policy: Policy) -> list[DeviceOwner]:
+    """Everybody in the office with `phones` or with a machine that is a Mac, in the order of the sheet; who left is left out.
+
+    Rows with the same full_name and login are one person. The servers are those of the person's first machine, or of `policy`
+    for people without one. The rows must be sound: see check_office().
+    """
+    rows = [(row, [machines[name] for name in _words(row, "machines") if name in machines]) for row in sheet]
+    rows += [(row, [machine]) for machine in machines.values() for row in machine.rows]
+    owners: dict[tuple[str, str], DeviceOwner] = {}
+    for row, on in rows:
+        if _text(row, "state").lower() == "absent":
+            continue
+        full_name, login = _text(row, "full_name"), _text(row, "login")
+        new = DeviceOwner(full_name=full_name, login=login, accounts=[], devices=[])
+        owner = owners.setdefault((_name(row), login.casefold()), new)
+        account = _account(row, on[0].policy if on else policy, primary=not owner["accounts"])
+        if account["address"] not in [known["address"] for known in owner["accounts"]]:
+            owner["accounts"].append(account)
+        mac = ["macos"] if any(machine.policy.platform == "macos" for machine in on) else []
+        owner["devices"] = [name for name in DEVICES if name in (*owner["devices"], *account["phones"], *mac)]
+    return [owner for owner in owners.values() if owner["devices"]]
 
 
 def _account(row: Mapping[str, Any], policy: Policy, primary: bool) -> Account:
@@ -411,8 +448,9 @@ def _check_programs(row: Mapping[str, Any], wrong: Any) -> None:
             wrong("programs", f"{name} cannot fetch mail by {protocol}; leave it out or write another protocol")
 
 
-def _control(text: str) -> bool:
-    return any(unicodedata.category(c) in ("Cc", "Zl", "Zp", "Cs") for c in text)
+def has_control(text: str) -> bool:
+    """Whether `text` has a character that ends lines, is none at all, or that XML cannot carry (XML 1.0, 2.2)."""
+    return any(unicodedata.category(c) in ("Cc", "Zl", "Zp", "Cs") or c in "\ufffe\uffff" for c in text)
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:

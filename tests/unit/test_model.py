@@ -158,6 +158,7 @@ def test_the_office_s_password_command_gets_a_quoted_address() -> None:
         ({"full_name": "x" * 201}, "column full_name: has 201 characters; 200 are the most"),
         ({"full_name": "Jane\nBcc: all"}, 'column full_name: "Jane\\nBcc: all" has a control character'),
         ({"full_name": "Jane\u2028Doe"}, "has a control character"),
+        ({"full_name": "Jane\uffffDoe"}, "has a control character"),
         ({"login": ""}, "column login: is empty; on a machine the account name of the person is needed"),
         ({"login": "../root"}, 'column login: "../root" is not an account name'),
         ({"login": "CORP\\jane"}, "is not an account name; write it without domain and path"),

@@ -1,0 +1,352 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Write what people need for their phones and Macs, on the controller (documentation: the module of the same name)."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import functools
+import hashlib
+import json
+import os
+import platform
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ..plugin_utils import handout, mobile, pdf
+from ..plugin_utils.model import DeviceOwner, check_office, device_owners
+from ..plugin_utils.problem import Problem
+from ..plugin_utils.signing import Signer, Source, expiry_warning, load
+from .mail_check import find_machines, find_office, policy_of, refuse
+
+display = Display()
+
+PLUGIN_UTILS = Path(mobile.__file__).parent
+# What is remembered of the last run, in the office's folder.
+MANIFEST = ".charter-mail.json"
+# Seconds between two lines about progress.
+PROGRESS = 5
+STATES = ("created", "updated", "removed", "unchanged")
+CONTACT = ("name", "phone", "email", "hours")
+
+_TEXT = {"type": "str", "default": ""}
+_ARGUMENTS: dict[str, Any] = {
+    "dest": {"type": "path", "required": True},
+    "providers": {"type": "list", "elements": "dict", "required": True},
+    "profile_url": _TEXT,
+    "description": _TEXT,
+    "consent": _TEXT,
+    "removal_date": _TEXT,
+    "signer": {
+        "type": "dict",
+        "default": {},
+        "options": {
+            "certificate": _TEXT,
+            "key": {**_TEXT, "no_log": True},
+            "chain": _TEXT,
+            "password": {**_TEXT, "no_log": True},
+        },
+    },
+    "contact": {"type": "dict", "default": {}, "options": dict.fromkeys(CONTACT, _TEXT)},
+    "two_factor": {"type": "str", "default": "none"},
+    "logo": _TEXT,
+    "accent": _TEXT,
+    "paper": {"type": "str", "default": "letter", "choices": [*pdf.PAPERS, "none"]},
+}
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        _, arguments = self.validate_argument_spec(_ARGUMENTS)
+        now = datetime.datetime.now(datetime.UTC)
+        loaded = find_office(variables)
+        machines = dict(find_machines(variables, arguments["providers"]))
+        # Not what the first machine of the run has, which depends on --limit: people without a machine have the office's.
+        policy = policy_of(variables["hostvars"]["localhost"], arguments["providers"])
+        problems = loaded.problems + [str(problem) for problem in check_office(loaded.rows, machines, policy)]
+        owners = [] if problems else device_owners(loaded.rows, machines, policy)
+        store = Store(Path(arguments["dest"].replace("{office}", loaded.name)).absolute(), self._task.check_mode, self._task.diff)
+        if not problems and not loaded.rows and not owners and store.known:
+            problems.append(f"the staff sheet names nobody, but {store.dest} has the files of an earlier run; who left gets state absent")
+        office, found = self._office(arguments, policy.organization, loaded.folder or Path.cwd(), now)
+        # An office without phones and Macs need not say anything about them.
+        if owners or store.known or any(row["phones"] for row in loaded.rows):
+            problems += map(str, [*found, *mobile.check_owners(owners), *store.problems(map(mobile.folder, owners))])
+        refuse(problems)
+        if office.signer and owners and (warning := expiry_warning(office.signer, now)):
+            display.warning(warning)
+        paper = arguments["paper"]
+        if not owners or paper == "none":
+            pass
+        elif missing := pdf.missing():
+            display.display(missing)
+        else:
+            office = office._replace(to_pdf=functools.partial(pdf.to_pdf, paper=paper))
+        result = self._write(store, owners, office, paper)
+        return {**result, "office": loaded.name, "dest": str(store.dest)}
+
+    def _office(self, arguments: Mapping[str, Any], name: str, folder: Path, now: datetime.datetime) -> tuple[mobile.Office, list[Problem]]:
+        """What is the same for everybody, and everything that is wrong with it. Files are looked for in the office's folder."""
+        signer, found = self._signer(arguments["signer"], folder, now)
+        settings, more = mobile.settings_of(arguments, name, now.date())
+        page: Any = {key: arguments[key] for key in ("two_factor", "accent")}
+        page |= {"name": name, "signed": signer is not None, "contact": {key: arguments["contact"].get(key) or "" for key in CONTACT}}
+        if arguments["logo"]:
+            try:
+                page["logo"] = handout.logo_uri(self._content(arguments["logo"], folder))
+            except OSError as error:
+                found.append(_wrong("logo", f"{folder / arguments['logo']}: {error.strerror}"))
+            except ValueError as error:
+                found.append(_wrong("logo", f"{folder / arguments['logo']} {error}"))
+        found += more
+        for problem in handout.check_office(page):
+            found.append(problem._replace(field="mail_office" if problem.field == "name" else f"mobile_{problem.field}"))
+        texts = yaml.safe_load((PLUGIN_UTILS / "handout_texts/en.yml").read_text(encoding="utf-8"))
+        return mobile.Office(settings, signer, arguments["profile_url"], page, texts), found
+
+    def _signer(self, given: Mapping[str, str], folder: Path, now: datetime.datetime) -> tuple[Signer | None, list[Problem]]:
+        names = [name for name in ("certificate", "key", "chain") if given.get(name)]
+        if not names:
+            return None, []
+        if missing := [name for name in ("certificate", "key") if name not in names]:
+            return None, [_wrong(f"signer_{name}", f"is empty, but mobile_signer_{names[0]} is not; both are needed") for name in missing]
+        found: list[Problem] = []
+        sources: dict[str, Source] = {}
+        for name in names:
+            value = given[name]
+            if "-----BEGIN" in value:
+                sources[name] = Source(f"mobile_signer_{name}", value.encode())
+                continue
+            try:
+                sources[name] = Source(f"mobile_signer_{name} ({folder / value})", self._content(value, folder))
+            except OSError as error:
+                found.append(_wrong(f"signer_{name}", f"{folder / value}: {error.strerror}"))
+        if found:
+            return None, found
+        return load(sources["certificate"], sources["key"], sources.get("chain"), given.get("password") or "", now)
+
+    def _content(self, name: str, folder: Path) -> bytes:
+        """The content of a file, also of one that is in a vault. Raises OSError."""
+        path = folder / Path(name).expanduser()
+        with path.open("rb"):
+            pass
+        return Path(self._loader.get_real_file(str(path))).read_bytes()
+
+    def _write(self, store: Store, owners: Sequence[DeviceOwner], office: mobile.Office, paper: str) -> dict[str, Any]:
+        """Bring the folder up to date, person by person."""
+        fingerprint = office.signer and office.signer.fingerprint
+        tools = [*_tool(), paper, version("weasyprint")] if office.to_pdf else _tool()
+        alike = _digest([*office.settings, fingerprint, office.profile_url, office.page, tools])
+        people = []
+        try:
+            try:
+                for owner in self._with_progress(owners, store):
+                    folder, inputs = mobile.folder(owner), _digest([alike, owner])
+                    state = "unchanged"
+                    if not store.is_current(folder, inputs):
+                        state = store.put(folder, inputs, mobile.files(owner, office, functools.partial(store.read, folder)))
+                    address = owner["accounts"][0]["address"]
+                    people.append({"address": address, "folder": folder, "devices": owner["devices"], "state": state})
+                if owners:
+                    store.put("", "", {mobile.INDEX: mobile.index(owners, office)})
+                gone = store.clear({mobile.folder(owner) for owner in owners} | ({""} if owners else set()))
+            finally:
+                store.save()
+        except OSError as error:
+            why = f"{error.filename}: {error.strerror}"
+            raise AnsibleActionFail(f"{why}. Every file is either as it was or complete; run again when this is put right.") from error
+        people += [{"address": folder, "folder": folder, "devices": [], "state": "removed"} for folder in gone]
+        if people:
+            states = Counter(person["state"] for person in people)
+            counts = ", ".join(f"{states[state]} {state}" for state in STATES if states[state])
+            display.display(f"Phones and Macs: {counts}. {store.dest / mobile.INDEX}")
+        return {"changed": store.changed, "people": people, "diff": store.diff}
+
+    @staticmethod
+    def _with_progress(owners: Sequence[DeviceOwner], store: Store) -> Iterator[DeviceOwner]:
+        """`owners`, with a line now and then when it takes long; what is done by then is remembered whatever comes."""
+        last = time.monotonic()
+        for number, owner in enumerate(owners):
+            if time.monotonic() - last > PROGRESS:
+                last = time.monotonic()
+                display.display(f"Phones and Macs: {number} of {len(owners)} people")
+                store.save()
+            yield owner
+
+
+class Entry(NamedTuple):
+    """What was written into a folder: a digest of what it was made from, and of each file by name."""
+
+    inputs: str
+    files: dict[str, str]
+
+
+class Store:
+    """The office's folder, one folder in it per person, and what was written there. check: write nothing."""
+
+    def __init__(self, dest: Path, check: bool, want_diff: bool) -> None:
+        self.dest, self._check, self._want_diff = dest, check, want_diff
+        self.changed = False
+        self.diff: list[dict[str, str]] = []
+        self._trouble = ""
+        try:
+            self._saved = self._read(dest / MANIFEST)
+        except OSError as error:
+            self._saved, self._trouble = b"", f"cannot be read: {error.strerror}"
+        self.known = _entries(self._saved)
+
+    def problems(self, folders: Iterable[str]) -> list[Problem]:
+        """Why nothing can be written, if so."""
+        place = self.dest
+        while not place.exists():
+            place = place.parent
+        found = [Problem(str(self.dest / MANIFEST), what=self._trouble)] if self._trouble else []
+        for path in [place, *(self.dest / folder for folder in folders)]:
+            if path.exists() and not path.is_dir():
+                found.append(Problem(str(path), what="is a file where a folder is needed"))
+            elif path.exists() and not os.access(path, os.W_OK | os.X_OK):
+                found.append(Problem(str(path), what="cannot be written to; look at its owner and mode"))
+        return found
+
+    def read(self, folder: str, name: str) -> bytes:
+        """What is in a file now, nothing if it is not there."""
+        return self._read(self.dest / folder / name)
+
+    def is_current(self, folder: str, inputs: str) -> bool:
+        """Whether the folder was made from the same inputs, and its files are still as they were written."""
+        entry = self.known.get(folder)
+        return (
+            entry is not None
+            and entry.inputs == inputs
+            and all(_sha256(self.read(folder, name)) == entry.files[name] for name in entry.files)
+        )
+
+    def put(self, folder: str, inputs: str, files: Mapping[str, bytes]) -> str:
+        """Make these the files of the folder, and say what that was: created, updated or unchanged."""
+        before = self.known.get(folder)
+        old = before.files if before else {}
+        changed = [name for name in files if self.read(folder, name) != files[name]]
+        for name in changed:
+            self._write(folder, name, files[name])
+        gone = [name for name in old if name not in files]
+        for name in gone:
+            self._remove(folder, name, old[name])
+        self.known[folder] = Entry(inputs, {name: _sha256(content) for name, content in files.items()})
+        return ("updated" if before else "created") if changed or gone else "unchanged"
+
+    def clear(self, kept: Set[str]) -> list[str]:
+        """Remove what earlier runs wrote for people who are not in `kept`; which folders these were."""
+        gone = sorted(self.known.keys() - kept)
+        for folder in gone:
+            for name, digest in self.known.pop(folder).files.items():
+                self._remove(folder, name, digest)
+            if folder and not self._check:
+                # Something of somebody else's may be in it.
+                with contextlib.suppress(OSError):
+                    (self.dest / folder).rmdir()
+        return [folder for folder in gone if folder]
+
+    def save(self) -> None:
+        """Remember what was written."""
+        folders = {folder: entry._asdict() for folder, entry in self.known.items()}
+        text = json.dumps({"version": 1, "folders": folders}, indent=1, sort_keys=True).encode()
+        if not self._check and text != self._saved and (self.known or self._saved):
+            self._replace(self.dest / MANIFEST, text)
+            self._saved = text
+
+    def _write(self, folder: str, name: str, content: bytes) -> None:
+        path = self.dest / folder / name
+        self._note(path, content)
+        if not self._check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._replace(path, content)
+
+    def _remove(self, folder: str, name: str, digest: str) -> None:
+        path = self.dest / folder / name
+        content = self._read(path)
+        if content and _sha256(content) != digest:
+            display.warning(f"{path} is not needed any more but was changed since it was written; it was left there")
+        elif content:
+            self._note(path, b"")
+            if not self._check:
+                path.unlink()
+
+    def _note(self, path: Path, content: bytes) -> None:
+        self.changed = True
+        if self._want_diff:
+            header = str(path)
+            self.diff.append(
+                {"before_header": header, "after_header": header, "before": _shown(self._read(path)), "after": _shown(content)},
+            )
+
+    @staticmethod
+    def _read(path: Path) -> bytes:
+        try:
+            return path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return b""
+
+    @staticmethod
+    def _replace(path: Path, content: bytes) -> None:
+        """Give `path` this content in one step: whoever reads it sees the old file or the new one."""
+        half = path.with_name(f".charter-mail.{os.getpid()}")
+        try:
+            half.write_bytes(content)
+            half.replace(path)
+        except BaseException:
+            half.unlink(missing_ok=True)
+            raise
+
+
+def _entries(text: bytes) -> dict[str, Entry]:
+    """The folders of a manifest. One that nobody can read counts as none: then everything is made again and nothing is removed."""
+    try:
+        folders = json.loads(text)["folders"] if text else {}
+        entries = {folder: Entry(entry["inputs"], dict(entry["files"])) for folder, entry in folders.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        display.warning(f"{MANIFEST} of an earlier run cannot be read; files of people who left are not found by it and stay")
+        return {}
+    # Files are removed by these names.
+    return {folder: entry for folder, entry in entries.items() if not any("/" in name or name == ".." for name in (folder, *entry.files))}
+
+
+def _tool() -> list[str]:
+    """Which version of this project and of what it draws with makes the files."""
+    sources = sorted(path for path in PLUGIN_UTILS.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    return [code, version("segno"), version("jinja2"), platform.python_version()]
+
+
+def _digest(value: Any) -> str:
+    return _sha256(json.dumps(value, sort_keys=True, default=str).encode())
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _shown(content: bytes) -> str:
+    """A file in a difference."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return f"({len(content)} bytes, SHA-256 {_sha256(content)})\n"
+
+
+def _wrong(option: str, what: str) -> Problem:
+    return Problem(mobile.WHERE, field=f"mobile_{option}", what=what)

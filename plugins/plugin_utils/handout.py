@@ -1,0 +1,395 @@
+# Copyright: charter-mail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The hand-out: one self-contained HTML page that tells a person how the office's mail gets onto phone and Mac, and the office's list of
+them. Pure, no Ansible; the same input gives the same bytes.
+
+Templates are beside this file in handout_templates/ and read once, as code is. Texts come from the caller: a catalogue of handout_texts/.
+Nothing here knows a password, and there is no place to put one.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
+from urllib.parse import quote, urlsplit
+
+import jinja2
+from markupsafe import Markup, escape
+
+from .model import Account, Incoming, Outgoing
+from .problem import Problem, printable
+
+Texts = Mapping[str, Any]
+Device = Literal["ios", "android", "mac"]
+Way = Literal["incoming", "outgoing"]
+State = Literal["missing", "prepared", "pending", "outdated", "installed"]
+
+DEVICES: tuple[Device, ...] = ("ios", "android", "mac")
+WAYS: tuple[Way, ...] = ("incoming", "outgoing")
+TWO_FACTOR = ("none", "app_password")
+ACCENT = "#1f4e79"
+
+# What a file begins with -> what it is. Programs that write SVG may put a declaration or a comment before the element.
+_IMAGES = (
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png"),
+    (re.compile(rb"\xff\xd8\xff"), "image/jpeg"),
+    (re.compile(rb"GIF8[79]a"), "image/gif"),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), "image/webp"),
+    (re.compile(rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*|<!DOCTYPE[^>]*>\s*)*<svg[\s>]", re.DOTALL), "image/svg+xml"),
+)
+_LOGO = re.compile(r"data:image/(png|jpeg|gif|webp|svg\+xml);base64,[A-Za-z0-9+/]+={0,2}")
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_PLACE = re.compile(r"\{(\w+)\}")
+
+
+class AndroidCode(TypedDict):
+    """The QR code of Thunderbird's account import for one mailbox. svg: the image, with a viewBox."""
+
+    address: str
+    svg: str
+
+
+class Codes(TypedDict):
+    """ios: an SVG with the person's profile_url, None where the office serves no profiles. android: one code per mailbox."""
+
+    ios: str | None
+    android: Sequence[AndroidCode]
+
+
+class Files(TypedDict, total=False):
+    """Names of the files made for the person, without a folder. A key that is missing: the file was not made."""
+
+    ios: str
+    macos: str
+    k9s: str
+
+
+class Recipient(TypedDict):
+    """Whom a page is for. profile_url: the https address the iOS profile is fetched from; None: the file is handed over otherwise."""
+
+    full_name: str
+    accounts: Sequence[Account]
+    phones: Sequence[str]
+    mac: bool
+    qr: Codes
+    files: Files
+    profile_url: str | None
+
+
+class Contact(TypedDict):
+    """Who helps. Any of them may be empty, but one of phone and email must be there."""
+
+    name: str
+    phone: str
+    email: str
+    hours: str
+
+
+class Office(TypedDict):
+    """What the office says. logo: a data: URI as logo_uri() makes it. accent: a colour like #1f4e79; text on it is black or white,
+    whichever can be read. signed: the Apple profiles carry the office's signature. two_factor: how the mailboxes are signed in to.
+    """
+
+    name: str
+    contact: Contact
+    two_factor: Literal["none", "app_password"]
+    signed: bool
+    logo: NotRequired[str | None]
+    accent: NotRequired[str | None]
+
+
+class Step(NamedTuple):
+    """One numbered step, and what is said below it in smaller letters."""
+
+    text: Markup
+    hints: list[Markup]
+
+
+class Listed(TypedDict):
+    """A line of the office's list. page, pdf: links, relative to the list; pdf is None where none was made.
+    devices: the person's devices, each with how far it is.
+    """
+
+    full_name: str
+    addresses: Sequence[str]
+    page: str
+    pdf: str | None
+    devices: Mapping[Device, State]
+
+
+def logo_uri(data: bytes) -> str:
+    """The image as a data: URI. Raises ValueError when it is no PNG, JPEG, GIF, WebP or SVG image."""
+    for begins, kind in _IMAGES:
+        if begins.match(data):
+            return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+    raise ValueError("is not an image; PNG, JPEG, GIF, WebP and SVG can be used")
+
+
+def check_office(office: Mapping[str, Any], where: str = "group_vars/all.yml") -> list[Problem]:
+    """Everything that is wrong with what an office says for its hand-outs; field names are those of Office."""
+    found: list[Problem] = []
+
+    def wrong(field: str, what: str) -> None:
+        found.append(Problem(where, field=field, what=what))
+
+    contact = office.get("contact") or {}
+    if not str(office.get("name") or "").strip():
+        wrong("name", "is empty; people must see whose page it is")
+    if not any(str(contact.get(way) or "").strip() for way in ("phone", "email")):
+        wrong("contact", "has neither phone nor email; the page must say who helps")
+    if office.get("two_factor") not in TWO_FACTOR:
+        wrong("two_factor", f'"{printable(str(office.get("two_factor")))}" is not {" or ".join(TWO_FACTOR)}')
+    if not _COLOUR.fullmatch(str(office.get("accent") or ACCENT)):
+        wrong("accent", f'"{printable(str(office.get("accent")))}" is not a colour like {ACCENT}')
+    if office.get("logo") and not _LOGO.fullmatch(str(office.get("logo"))):
+        wrong("logo", "is not an image; PNG, JPEG, GIF, WebP and SVG can be used")
+    return found
+
+
+def handout(person: Recipient, office: Office, texts: Texts) -> str:
+    """The person's page. Raises ValueError for an office that check_office() finds fault with and for a profile_url that is not https."""
+    _refuse(office)
+    url = person["profile_url"]
+    if url and (urlsplit(url).scheme != "https" or not urlsplit(url).netloc):
+        raise ValueError(f"profile_url {printable(url)!r} is not an https address")
+    accounts = person["accounts"]
+    devices = [_DEVICES[device](person, office, texts) for device in _devices_of(person)]
+    return _render(
+        "page.html.j2",
+        office,
+        texts,
+        person=person,
+        password=_password(office, texts),
+        addresses=[account["address"] for account in accounts],
+        devices=devices,
+        tables=_tables(accounts, office, texts),
+        apps=_apps(person, texts),
+    )
+
+
+def index(people: Iterable[Listed], office: Office, texts: Texts) -> str:
+    """The office's list of people, sorted by name: their devices, how far each is, their hand-outs. Raises ValueError as handout() does."""
+    _refuse(office)
+    listed = sorted(people, key=lambda one: (one["full_name"].casefold(), list(one["addresses"])))
+    states = Counter(state for one in listed for state in one["devices"].values())
+    return _render(
+        "index.html.j2",
+        office,
+        texts,
+        people=[
+            {**one, "done": sum(state == "installed" for state in one["devices"].values()), "all": len(one["devices"])} for one in listed
+        ],
+        kinds=[device for device in DEVICES if any(device in one["devices"] for one in listed)],
+        totals=[(state, states[state]) for state in texts["index"]["states"] if states[state]],
+    )
+
+
+def say(text: str, **values: str) -> Markup:
+    """A text of the catalogue as HTML: **this** becomes bold, {name} the value in isolation, whatever its direction of writing."""
+    parts = [_PLACE.sub(lambda place: isolated(values[place[1]]), str(escape(part))) for part in text.split("**")]
+    return Markup("".join(f"<b>{part}</b>" if number % 2 else part for number, part in enumerate(parts)))
+
+
+def isolated(text: str) -> Markup:
+    """The text in an element of its own, in the direction of its first letter. Browsers find that out themselves, makers of PDF do not."""
+    directions = (unicodedata.bidirectional(character) for character in text)
+    first = next((direction for direction in directions if direction in ("L", "R", "AL")), "L")
+    return Markup('<bdi dir="{}">{}</bdi>').format("ltr" if first == "L" else "rtl", text)
+
+
+def plain(text: str, **values: str) -> str:
+    """A text of the catalogue without any mark-up, for titles and labels. Values are isolated by characters (UAX 9, FSI and PDI)."""
+    return _PLACE.sub(lambda place: f"\u2068{values[place[1]]}\u2069", text.replace("**", ""))
+
+
+def _refuse(office: Office) -> None:
+    problems = check_office(office)
+    if problems:
+        raise ValueError("\n".join(map(str, problems)))
+
+
+def _password(office: Office, texts: Texts) -> str:
+    password: str = texts["password"]["short"][office["two_factor"]]
+    return password
+
+
+def _devices_of(person: Recipient) -> list[Device]:
+    return [device for device in DEVICES if (person["mac"] if device == "mac" else device in person["phones"])]
+
+
+def _card(device: Device, texts: Texts, steps: Sequence[Step], **more: Any) -> dict[str, Any]:
+    """What the template shows of a device. Without steps nothing was made for it, and the page says so."""
+    card = {"id": device, "heading": texts[device]["heading"], "steps": steps, "codes": [], "caption": "", "link": None, "note": ""}
+    return {**card, **more} if steps else {**card, "note": say(texts["page"]["by_hand"])}
+
+
+def _ios(person: Recipient, office: Office, texts: Texts) -> dict[str, Any]:
+    words, url, code, file = texts["ios"], person["profile_url"], person["qr"]["ios"], person["files"].get("ios")
+    install = [
+        _step(words["open"], words["open_else"]),
+        _step(words["install"], words["signed" if office["signed"] else "unsigned"]),
+        _step(words["finish"], password=_password(office, texts)),
+    ]
+    if url and code:
+        codes = [{"src": _svg(code), "label": plain(words["qr_label"]), "address": ""}]
+        link = {"url": url, "text": words["link"]}
+        steps = [_step(words["by_link"], words["by_link_else"]), *install]
+        return _card("ios", texts, steps, codes=codes, caption=say(words["qr_caption"]), link=link)
+    return _card("ios", texts, [_step(words["by_file"], words["by_file_else"], file=file), *install] if file else [])
+
+
+def _android(person: Recipient, office: Office, texts: Texts) -> dict[str, Any]:
+    words, file = texts["android"], person["files"].get("k9s")
+    several = len(person["qr"]["android"]) > 1
+    codes = [
+        {
+            "src": _svg(code["svg"]),
+            "label": plain(words["qr_label"], address=code["address"]),
+            "address": code["address"] if several else "",
+        }
+        for code in person["qr"]["android"]
+    ]
+    if codes:
+        middle = [_step(words["scan"], words["scan_older"], words["scan_in_use"]), _step(words["many" if several else "one"])]
+    else:
+        middle = [_step(words["pick"], words["pick_in_use"], file=file)] if file else []
+    steps = [_step(words["get"]), *middle, _step(words["finish"], words["once"], password=_password(office, texts))] if middle else []
+    note = say(words["by_file"], file=file) if codes and file else ""
+    return _card("android", texts, steps, codes=codes, caption=say(words["qr_caption"]), note=note)
+
+
+def _mac(person: Recipient, office: Office, texts: Texts) -> dict[str, Any]:
+    words, file = texts["mac"], person["files"].get("macos")
+    if not file:
+        return _card("mac", texts, [])
+    steps = [
+        _step(words["get"], file=file),
+        _step(words["open"], words["open_older"]),
+        _step(words["install"], words["signed" if office["signed"] else "unsigned"]),
+        _step(words["finish"], password=_password(office, texts)),
+    ]
+    return _card("mac", texts, steps)
+
+
+def _step(text: str, *hints: str, **values: str | None) -> Step:
+    given = {name: value or "" for name, value in values.items()}
+    return Step(say(text, **given), [say(hint, **given) for hint in hints])
+
+
+_DEVICES = {"ios": _ios, "android": _android, "mac": _mac}
+
+
+def _tables(accounts: Iterable[Account], office: Office, texts: Texts) -> list[dict[str, Any]]:
+    """One pair of tables for all mailboxes with the same servers."""
+    groups: dict[tuple[tuple[Any, ...], ...], list[Account]] = {}
+    for account in accounts:
+        both = (account["incoming"], account["outgoing"])
+        key = tuple((server["protocol"], server["host"], server["port"], server["security"]) for server in both)
+        groups.setdefault(key, []).append(account)
+    return [
+        {
+            "addresses": [account["address"] for account in group],
+            "servers": [
+                _table(group[0]["incoming"], len(group) == 1, _password(office, texts), texts["manual"]["incoming"], texts),
+                _table(group[0]["outgoing"], len(group) == 1, texts["manual"]["same_password"], texts["manual"]["outgoing"], texts),
+            ],
+        }
+        for group in groups.values()
+    ]
+
+
+def _table(server: Incoming | Outgoing, one: bool, password: str, caption: str, texts: Texts) -> dict[str, Any]:
+    words = texts["manual"]
+    rows = [
+        (words["server"], server["host"], True),
+        (words["port"], str(server["port"]), True),
+        (words["security"], texts["security"][server["security"]], True),
+        (words["user"], server["username"] if one else words["address_itself"], one),
+        (words["password"], password, False),
+    ]
+    return {
+        "caption": say(caption, protocol=texts["protocol"][server["protocol"]]),
+        "rows": [{"name": name, "value": value, "literal": literal} for name, value, literal in rows],
+    }
+
+
+def _apps(person: Recipient, texts: Texts) -> list[dict[str, Any]]:
+    """The apps whose manual set-up is told: those of the person's devices."""
+    accounts, phones = person["accounts"], person["phones"]
+    protocols = dict.fromkeys(account["incoming"]["protocol"] for account in accounts)
+    securities = dict.fromkeys(account[way]["security"] for way in WAYS for account in accounts)
+    shown = {
+        "ios": "ios" in phones,
+        "gmail": "android" in phones,
+        "samsung": "android" in phones,
+        "outlook": bool(phones) and "imap" in protocols,
+        "mac": person["mac"],
+    }
+    apps = [texts["apps"][name] for name in shown if shown[name]]
+    protocol = " / ".join(texts["protocol"][name] for name in protocols)
+    return [
+        {
+            "name": app["name"],
+            "start": say(app["start"], protocol=protocol),
+            "words": _security_words(app, securities, texts),
+        }
+        for app in apps
+    ]
+
+
+def _security_words(app: Mapping[str, str], securities: Iterable[str], texts: Texts) -> Markup:
+    """What the app calls the words of the tables, where it does not call them the same."""
+    words, own = texts["manual"], {texts["security"][one]: app[one] for one in securities}
+    if len(own) > 1 and len(set(own.values())) == 1:
+        return say(words["one_word"], word=next(iter(own.values())))
+    other = [(usual, word) for usual, word in own.items() if word.casefold() != usual.casefold()]
+    return Markup(" · ").join(say(words["word"], security=usual, word=word) for usual, word in other)
+
+
+def _svg(svg: str) -> str:
+    # As an image it can neither run nor fetch anything, nor break out into the page. Without a viewBox it would keep its size.
+    if "viewBox=" not in svg:
+        raise ValueError("the SVG of a QR code has no viewBox")
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode("ascii")
+
+
+def _on(colour: str) -> str:
+    """Black or white, whichever stands out more from the colour. One of them always has a contrast above 4.5 (WCAG 2.2, 1.4.3)."""
+    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels)
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return "#ffffff" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "#000000"
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "handout_templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals |= {"say": say, "plain": plain, "isolated": isolated}
+    environment.filters["url"] = functools.partial(quote, safe="/.-_~@+")
+    return environment
+
+
+def _render(template: str, office: Office, texts: Texts, **variables: Any) -> str:
+    accent = (office.get("accent") or ACCENT).lower()
+    variables |= {
+        "kind": template.partition(".")[0],
+        "office": office,
+        "t": texts,
+        "accent": accent,
+        "on_accent": _on(accent),
+        "logo": office.get("logo"),
+    }
+    return _environment().get_template(template).render(variables)

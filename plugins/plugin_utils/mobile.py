@@ -1,0 +1,183 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a person with a phone or a Mac gets: names and contents of files. Pure: no I/O, no ansible."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from . import android, handout, qr
+from .mobileconfig import Device, Settings, profile
+from .model import DeviceOwner, has_control
+from .problem import Problem, printable
+from .signing import Signer, sign, still_good
+
+INDEX = "index.html"
+
+# Room for "-ios.unsigned.mobileconfig" and a temporary name in the 255 bytes that file systems allow.
+_NAME_MAX = 200
+
+# What a profile_url can have in braces.
+_PLACES = ("address", "file")
+
+_URL_MAX = 500
+
+# Only for messages: where the office says all this.
+WHERE = "group_vars/all.yml"
+
+
+class Office(NamedTuple):
+    """What is the same for everybody. profile_url: an https address with {address} or {file} in it, empty for none.
+    page, texts: what handout() takes. to_pdf: makes a PDF of a page, None for no PDFs.
+    """
+
+    settings: Settings
+    signer: Signer | None
+    profile_url: str
+    page: handout.Office
+    texts: Mapping[str, Any]
+    to_pdf: Callable[[str], bytes] | None = None
+
+
+def settings_of(options: Mapping[str, Any], organization: str, today: datetime.date) -> tuple[Settings, list[Problem]]:
+    """The words of the profiles, and everything that is wrong with them and with profile_url.
+
+    options: description, consent, removal_date (as in 2027-06-30) and profile_url; empty texts for what the office does not say.
+    """
+    found: list[Problem] = []
+    for name in ("description", "consent"):
+        if has_control(options[name].replace("\n", "")):
+            found.append(_wrong(name, f'"{printable(options[name])}" has a control character; type it again'))
+    day, text = None, options["removal_date"]
+    if text:
+        try:
+            day = datetime.date.fromisoformat(text)
+        except ValueError:
+            found.append(_wrong("removal_date", f'"{printable(text)}" is not a date like 2027-06-30'))
+    if day and day <= today:
+        found.append(_wrong("removal_date", f"{day} is not in the future; devices would remove the profile at once"))
+    found += _profile_url_problems(options["profile_url"])
+    return Settings(organization, options["description"], options["consent"], day), found
+
+
+def check_owners(owners: Iterable[DeviceOwner]) -> list[Problem]:
+    """People whose files would be in the same folder."""
+    found: list[Problem] = []
+    first: dict[str, DeviceOwner] = {}
+    for owner in owners:
+        address = owner["accounts"][0]["address"]
+        other = first.setdefault(address, owner)
+        if other is not owner:
+            names = " and of ".join(printable(one["full_name"]) for one in (other, owner))
+            found.append(Problem(address, what=f"is the first mailbox of {names}; write a mailbox of their own before it"))
+    return found
+
+
+def folder(owner: DeviceOwner) -> str:
+    """Name of the person's folder: the first address."""
+    return file_name(owner["accounts"][0]["address"])
+
+
+def file_name(address: str) -> str:
+    """A name of at most 200 characters that is `address` where it can be, and another one for every address.
+
+    An address may hold / and other characters that no file name can; they are written as in URLs.
+    """
+    name = quote(address, safe="@+")
+    return name if len(name) <= _NAME_MAX else f"{name[: _NAME_MAX - 13]}~{hashlib.sha256(address.encode()).hexdigest()[:12]}"
+
+
+def files(owner: DeviceOwner, office: Office, read: Callable[[str], bytes]) -> dict[str, bytes]:
+    """Everything for one person, name -> content.
+
+    read: gives what is now in a file of the person's folder, nothing if it is not there; a signature that is still good is kept.
+    Raises ValueError where a format cannot carry a text.
+    """
+    accounts, devices, base = owner["accounts"], owner["devices"], folder(owner)
+    made: dict[str, bytes] = {}
+    names: handout.Files = {}
+    codes: handout.Codes = {"ios": None, "android": []}
+    kinds: tuple[Device, ...] = ("ios", "macos")
+    for kind in kinds:
+        if kind in devices:
+            names[kind] = name = f"{base}-{kind}.mobileconfig"
+            plist = profile(accounts, kind, office.settings)
+            made[name] = _signed(plist, office.signer, read(name))
+            made[f"{base}-{kind}.unsigned.mobileconfig"] = plist
+    url = ""
+    if "ios" in devices and office.profile_url:
+        url = office.profile_url.replace("{address}", quote(base)).replace("{file}", quote(names["ios"]))
+        pictures = qr.pictures(url)
+        made |= {f"{base}-ios.svg": pictures.svg, f"{base}-ios.png": pictures.png}
+        codes["ios"] = pictures.svg.decode()
+    if "android" in devices:
+        names["k9s"] = f"{base}.k9s"
+        made[names["k9s"]] = android.k9s(accounts)
+        scanned: list[handout.AndroidCode] = []
+        for account in accounts:
+            pictures = qr.pictures(android.qr_text(account))
+            name = f"{file_name(account['address'])}-android"
+            made |= {f"{name}.svg": pictures.svg, f"{name}.png": pictures.png}
+            scanned.append({"address": account["address"], "svg": pictures.svg.decode()})
+        codes["android"] = scanned
+    recipient: handout.Recipient = {
+        "full_name": owner["full_name"],
+        "accounts": accounts,
+        "phones": [name for name in devices if name != "macos"],
+        "mac": "macos" in devices,
+        "qr": codes,
+        "files": names,
+        "profile_url": url or None,
+    }
+    page = handout.handout(recipient, office.page, office.texts)
+    made[INDEX] = page.encode()
+    if office.to_pdf:
+        made[f"{base}.pdf"] = office.to_pdf(page)
+    return made
+
+
+def index(owners: Iterable[DeviceOwner], office: Office) -> bytes:
+    """The office's list of people."""
+    listed: list[handout.Listed] = [
+        {
+            "full_name": owner["full_name"],
+            "addresses": [account["address"] for account in owner["accounts"]],
+            "page": f"{folder(owner)}/{INDEX}",
+            "pdf": f"{folder(owner)}/{folder(owner)}.pdf" if office.to_pdf else None,
+            "devices": {"mac" if name == "macos" else name: "prepared" for name in owner["devices"]},  # type: ignore[misc]
+        }
+        for owner in owners
+    ]
+    return handout.index(listed, office.page, office.texts).encode()
+
+
+def _signed(plist: bytes, signer: Signer | None, before: bytes) -> bytes:
+    if signer is None:
+        return plist
+    return before if still_good(before, plist, signer) else sign(plist, signer)
+
+
+def _profile_url_problems(url: str) -> list[Problem]:
+    parts, places = urlsplit(url), re.findall(r"\{([^{}]*)\}", url)
+    unknown = [place for place in places if place not in _PLACES]
+    if not url:
+        return []
+    if parts.scheme != "https" or not parts.netloc or has_control(url) or " " in url:
+        what = f'"{printable(url)}" is not an https address'
+    elif len(url) > _URL_MAX:
+        what = f"has {len(url)} characters; {_URL_MAX} are the most that a QR code should hold"
+    elif unknown:
+        what = f"{{{printable(unknown[0])}}} is not known; write {{address}} or {{file}} where each person's own part goes"
+    elif not places:
+        what = "is the same for everybody; write {address} or {file} where each person's own part goes"
+    else:
+        return []
+    return [Problem(WHERE, field="mail_profile_url", what=what)]
+
+
+def _wrong(option: str, what: str) -> Problem:
+    return Problem(WHERE, field=f"mobile_{option}", what=what)

@@ -1,0 +1,341 @@
+"""mobile_profiles.yml as a technician runs it: files on disk, second runs, people who leave, and bad input."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import plistlib
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.msp.charter_mail.plugins.plugin_utils import pdf
+
+from tests.playbook import Run, play, tree
+from tests.unit.mobile_samples import DAY, NAMES, Chain, chain
+
+NOW = datetime.datetime.now(datetime.UTC)
+SHEET = "address,full_name,machines,login,protocol,smtp_port,phones,state\n"
+SETTINGS = {
+    "mail_office": "Example & Office",
+    "mail_domains": ["example.org"],
+    "mobile_contact": {"name": "IT", "phone": "+1 555 0100"},
+    "mobile_paper": "none",
+}
+# Nobody answers there: a run that tried to reach a machine would fail.
+HOSTS = "linux:\n  hosts: {desk: {ansible_host: 192.0.2.1}}\nmacos:\n  hosts: {mac: {ansible_host: 192.0.2.2}}\n"
+
+
+class Office:
+    """An office below `folder` and what is written for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.out = folder / "acme", folder / "build/mobile/acme"
+        (self.folder / "group_vars").mkdir(parents=True)
+        (self.folder / "hosts.yml").write_text(HOSTS)
+        self.settings: dict[str, Any] = dict(SETTINGS)
+
+    def write(self, *rows: str, **settings: Any) -> Office:
+        self.settings |= settings
+        (self.folder / "staff.csv").write_text(SHEET + "".join(f"{row}\n" for row in rows), encoding="utf-8")
+        (self.folder / "group_vars/all.yml").write_text(yaml.safe_dump(self.settings, allow_unicode=True), encoding="utf-8")
+        return self
+
+    def sign_with(self, made: Chain, certificate: bytes | None = None, key: bytes | None = None) -> None:
+        (self.folder / "signer.pem").write_bytes(certificate or made.full)
+        (self.folder / "signer.key").write_bytes(key or made.leaf.key_pem())
+        self.settings |= {"mobile_signer_certificate": "signer.pem", "mobile_signer_key": "signer.key"}
+
+    def run(self, *arguments: str, **env: str) -> Run:
+        return play("playbooks/mobile_profiles.yml", "-i", self.folder, *arguments, cwd=self.folder.parent, env=env)
+
+    def good(self, *arguments: str, changed: bool = True, **env: str) -> Run:
+        run = self.run(*arguments, **env)
+        assert run.code == 0 and f"changed={int(changed)}" in run.out, run.out
+        return run
+
+    def bad(self, *arguments: str) -> list[str]:
+        """The lines of problems of a run that stops."""
+        run = self.run(*arguments)
+        assert run.code == 2, run.out
+        lines = run.out.splitlines()
+        first = next(number for number, line in enumerate(lines) if "with this office:" in line)
+        return lines[first + 1 : lines.index("", first)]
+
+    def read(self, name: str) -> bytes:
+        return (self.out / name).read_bytes()
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    return Office(tmp_path)
+
+
+def current(**times: Any) -> Chain:
+    return chain(**{"start": NOW - DAY, "end": NOW + 365 * DAY, **times})
+
+
+JANE, ZOE = "jane@example.org,Jane Hall,,,,,ios,", "zoe@example.org,Zoë Maier,,,pop,465,android,"
+
+
+def names(office: Office) -> list[str]:
+    return sorted(name for name in tree(office.out) if not name.startswith("."))
+
+
+def test_a_whole_office(office: Office, tmp_path: Path) -> None:
+    made = current()
+    office.sign_with(made)
+    awkward = [f'{kind}@example.org,"{name.replace(chr(34), chr(34) * 2)}",,,,,ios android,' for kind, name in NAMES.items()]
+    rows = [
+        JANE,
+        ZOE,
+        "mia@example.org,Mia,desk mac,mia,,,,",
+        "info@example.org,Mia,desk,mia,,,,",
+        "bob@example.org,Bob,desk,bob,,,,",
+        *awkward,
+    ]
+    office.write(*rows, mail_profile_url="https://mail.example.org/{address}/{file}")
+    run = office.good()
+    assert f"Phones and Macs: {3 + len(NAMES)} created. {office.out}/index.html" in run.out
+    ios = [f"-ios.{ending}" for ending in ("mobileconfig", "png", "svg", "unsigned.mobileconfig")]
+    android = ["-android.png", "-android.svg", ".k9s"]
+    expected = {"jane": ios, "zoe": android, "mia": [f"-macos.{ending}" for ending in ("mobileconfig", "unsigned.mobileconfig")]}
+    expected |= {kind: [*ios, *android] for kind in NAMES}
+    files = [f"{who}@example.org/{who}@example.org{ending}" for who, endings in expected.items() for ending in endings]
+    assert names(office) == sorted([*files, *(f"{who}@example.org/index.html" for who in expected), "index.html"])
+    mac = plistlib.loads(office.read("mia@example.org/mia@example.org-macos.unsigned.mobileconfig"))
+    assert [mail["EmailAddress"] for mail in mac["PayloadContent"]] == ["mia@example.org", "info@example.org"]
+    assert mac["PayloadOrganization"] == "Example & Office"
+    (tmp_path / "root.pem").write_bytes(made.root.pem)
+    for kind, name in NAMES.items():
+        stem = office.out / f"{kind}@example.org/{kind}@example.org-ios"
+        command = ["openssl", "cms", "-verify", "-inform", "DER", "-purpose", "any", "-CAfile", tmp_path / "root.pem", "-in"]
+        out = subprocess.run([*command, f"{stem}.mobileconfig"], capture_output=True, check=True).stdout
+        assert out == Path(f"{stem}.unsigned.mobileconfig").read_bytes()
+        assert plistlib.loads(out)["PayloadContent"][0]["EmailAccountName"] == name
+
+    # Nothing is written again, not even a signature, whoever the run is for.
+    before = {path: path.stat() for path in office.out.rglob("*")}
+    for arguments in ([], ["--limit", "desk"], ["--check"]):
+        assert "unchanged. " in office.good(*arguments, changed=False).out
+    assert {path: path.stat() for path in office.out.rglob("*")} == before
+
+    # Without the memory of the last run, signatures are still known to be good.
+    content = tree(office.out)
+    (office.out / ".charter-mail.json").unlink()
+    office.good(changed=False)
+    assert tree(office.out) == content
+
+
+def test_only_what_changes_is_written(office: Office) -> None:
+    office.sign_with(current())
+    office.write(JANE, ZOE).good()
+    before = tree(office.out)
+    office.write(JANE.replace("Jane Hall", "Jane Roe"), ZOE)
+    run = office.good("--check", "--diff")
+    assert tree(office.out) == before
+    assert "-\t\t\t<string>Jane Hall</string>" in run.out and "+\t\t\t<string>Jane Roe</string>" in run.out and "SHA-256" in run.out
+    office.good()
+    after = tree(office.out)
+    assert {name for name in after if after[name] != before.get(name)} == {
+        ".charter-mail.json",
+        "index.html",
+        *(f"jane@example.org/{name}" for name in ("index.html", *(f"jane@example.org-ios.{x}mobileconfig" for x in ("", "unsigned.")))),
+    }
+    # Another certificate: signatures alone.
+    office.sign_with(current())
+    office.write(JANE.replace("Jane Hall", "Jane Roe"), ZOE).good()
+    final = tree(office.out)
+    assert {name for name in final if final[name] != after[name]} == {
+        ".charter-mail.json",
+        "jane@example.org/jane@example.org-ios.mobileconfig",
+    }
+
+
+def test_what_was_changed_or_deleted_by_hand_is_put_back(office: Office) -> None:
+    office.sign_with(current())
+    office.write(JANE, ZOE).good()
+    before = tree(office.out)
+    signed = office.out / "jane@example.org/jane@example.org-ios.mobileconfig"
+    signed.write_bytes(signed.read_bytes().replace(b"imap.charter.net", b"imap.evil.exampl"))
+    (office.out / "zoe@example.org/zoe@example.org.k9s").unlink()
+    office.good()
+    after = tree(office.out)
+    signature = "jane@example.org/jane@example.org-ios.mobileconfig"
+    assert {name for name in after if after[name] != before[name]} == {".charter-mail.json", signature}
+    assert b"imap.evil.exampl" not in signed.read_bytes()
+
+
+def test_who_leaves_takes_the_files_along_but_nobody_else_s(office: Office) -> None:
+    bob = "bob@example.org,Bob,,,,,ios android,"
+    office.write(JANE, ZOE, bob).good()
+    (office.out / "jane@example.org/note.txt").write_text("mine")
+    (office.out / "zoe@example.org/index.html").write_text("changed")
+    (office.out / "stranger").mkdir()
+    office.write(f"{JANE}absent", bob.replace("ios android", "android"))
+    preview = tree(office.out)
+    office.good("--check")
+    assert tree(office.out) == preview
+    run = office.good()
+    assert "Phones and Macs: 1 updated, 2 removed." in run.out
+    assert "zoe@example.org/index.html is not needed any more but was changed" in " ".join(run.out.split())
+    assert names(office) == sorted(
+        ["index.html", "jane@example.org/note.txt", "zoe@example.org/index.html"]
+        + [
+            f"bob@example.org/{name}"
+            for name in ("index.html", "bob@example.org.k9s", "bob@example.org-android.png", "bob@example.org-android.svg")
+        ]
+    )
+    assert (office.out / "stranger").is_dir()
+    office.good(changed=False)
+    # The last phone goes, the people stay: nobody needs a page any more.
+    office.write(bob.replace("ios android", "")).good()
+    assert names(office) == ["jane@example.org/note.txt", "zoe@example.org/index.html"]
+
+
+def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_written(office: Office) -> None:
+    office.write(JANE, ZOE).good()
+    before = tree(office.out)
+    made = current()
+    office.sign_with(made, key=current().leaf.key_pem())
+    (office.folder / "logo.png").write_text("no picture")
+    rows = [JANE.replace("Jane", "Ja\x07ne"), ZOE.replace("android", "andriod")]
+    office.write(*rows, mobile_logo="logo.png", mobile_removal_date="soon", mobile_contact={}, mail_profile_url="http://x.test/{file}")
+    lines = office.bad()
+    for line in (
+        r'staff.csv:2 (jane@example.org): column full_name: "Ja\x07ne Hall" has a control character (a line break or worse); type it again',
+        'staff.csv:3 (zoe@example.org): column phones: "andriod" is not ios or android; did you mean android?',
+        f"mobile_signer_key ({office.folder}/signer.key): does not belong to the certificate of CN=profiles.example.org in "
+        f"mobile_signer_certificate ({office.folder}/signer.pem); a key and its certificate are made together",
+        f"group_vars/all.yml: mobile_logo: {office.folder}/logo.png is not an image; PNG, JPEG, GIF, WebP and SVG can be used",
+        'group_vars/all.yml: mobile_removal_date: "soon" is not a date like 2027-06-30',
+        'group_vars/all.yml: mail_profile_url: "http://x.test/{file}" is not an https address',
+        "group_vars/all.yml: mobile_contact: has neither phone nor email; the page must say who helps",
+    ):
+        assert line in lines, lines
+    assert len(lines) == 7
+    assert tree(office.out) == before
+
+
+def test_missing_files_and_halves_of_a_signer(office: Office) -> None:
+    office.write(JANE, mobile_signer_certificate="signing/none.pem", mobile_logo="none.png")
+    assert office.bad() == [
+        "group_vars/all.yml: mobile_signer_key: is empty, but mobile_signer_certificate is not; both are needed",
+        f"group_vars/all.yml: mobile_logo: {office.folder}/none.png: No such file or directory",
+    ]
+    office.write(JANE, mobile_signer_key="none.key", mobile_logo="")
+    assert office.bad() == [
+        f"group_vars/all.yml: mobile_signer_certificate: {office.folder}/signing/none.pem: No such file or directory",
+        f"group_vars/all.yml: mobile_signer_key: {office.folder}/none.key: No such file or directory",
+    ]
+
+
+def test_a_folder_that_cannot_be_written_to(office: Office) -> None:
+    (office.folder / "file.txt").write_text("x")
+    office.write(JANE)
+    assert office.bad("-e", f"mobile_dir={office.folder}/file.txt/below") == [
+        f"{office.folder}/file.txt: is a file where a folder is needed"
+    ]
+    office.out.mkdir(parents=True)
+    (office.out / "jane@example.org").write_text("x")
+    assert office.bad() == [f"{office.out}/jane@example.org: is a file where a folder is needed"]
+    if os.geteuid() != 0:
+        (office.out / "jane@example.org").unlink()
+        office.out.chmod(0o500)
+        assert office.bad() == [f"{office.out}: cannot be written to; look at its owner and mode"]
+
+
+def test_an_error_on_the_way_leaves_whole_files(office: Office) -> None:
+    (office.out / "zoe@example.org/zoe@example.org.k9s").mkdir(parents=True)
+    run = office.write(JANE, ZOE).run()
+    assert run.code == 2
+    assert "zoe@example.org.k9s: Is a directory. Every file is either as it was or complete" in " ".join(run.out.split())
+    assert "jane@example.org/index.html" in names(office)
+    assert json.loads(office.read(".charter-mail.json"))["folders"].keys() == {"jane@example.org"}
+    assert not [path for path in office.out.rglob(".charter-mail.*") if path.name != ".charter-mail.json"]
+    (office.out / "zoe@example.org/zoe@example.org.k9s").rmdir()
+    assert "Phones and Macs: 1 created, 1 unchanged." in office.good().out
+
+
+def test_an_empty_sheet_is_not_an_office_without_people(office: Office) -> None:
+    office.write(JANE).good()
+    before = tree(office.out)
+    (line,) = office.write().bad()
+    assert "the staff sheet names nobody" in line
+    assert tree(office.out) == before
+
+
+def test_an_office_without_phones_and_macs_needs_to_say_nothing(office: Office) -> None:
+    office.settings = {}
+    office.write("bob@example.org,Bob,desk,bob,,,,").good(changed=False)
+    assert not office.out.exists()
+
+
+def test_a_memory_that_was_meddled_with_removes_nothing_else(office: Office) -> None:
+    office.write(JANE, ZOE).good()
+    office.write(JANE)
+    digest = hashlib.sha256((office.folder / "staff.csv").read_bytes()).hexdigest()
+    evil = {
+        "../../../acme": {"inputs": "", "files": {"staff.csv": digest}},
+        "zoe@example.org": {"inputs": "", "files": {"../../../../acme/staff.csv": digest}},
+    }
+    for text in ("{", "[]", json.dumps({"version": 1, "folders": evil})):
+        (office.out / ".charter-mail.json").write_text(text)
+        # The first of these runs writes the list of people, without Zoë.
+        office.good(changed=text == "{")
+        assert "zoe@example.org/index.html" in names(office)
+        assert (office.folder / "staff.csv").exists()
+
+
+def test_the_end_of_a_certificate_is_announced(office: Office) -> None:
+    office.sign_with(current(end=NOW + 20 * DAY))
+    office.write(JANE)
+    assert "CN=profiles.example.org, with which the profiles are signed, expires on" in " ".join(office.good().out.split())
+
+
+def test_a_key_in_a_vault_and_a_certificate_as_text(office: Office, tmp_path: Path) -> None:
+    made = current()
+    office.sign_with(made)
+    (tmp_path / "word").write_text("secret")
+    vault = ["ansible-vault", "encrypt", "--vault-password-file", str(tmp_path / "word"), str(office.folder / "signer.key")]
+    assert subprocess.run([str(Path(os.sys.executable).parent / vault[0]), *vault[1:]], capture_output=True, check=False).returncode == 0  # type: ignore[attr-defined]
+    office.write(JANE, mobile_signer_certificate=made.full.decode())
+    run = office.good("--vault-password-file", str(tmp_path / "word"), "-vvv")
+    assert "PRIVATE KEY" not in run.out
+    assert made.leaf.key_pem().splitlines()[1].decode() not in run.out
+    assert office.read("jane@example.org/jane@example.org-ios.mobileconfig")[:1] == b"\x30"
+
+
+def test_people_of_machines_in_yaml_and_the_whole_office_whatever_the_limit(office: Office) -> None:
+    office.write(JANE)
+    (office.folder / "host_vars").mkdir()
+    ann = {"address": "ann@example.org", "full_name": "Ann", "login": "ann"}
+    settings = {"mail_accounts": [ann], "mail_provider": "roadrunner"}
+    (office.folder / "host_vars/mac.yml").write_text(yaml.safe_dump(settings))
+    office.good("--limit", "mac")
+    plists = [office.read(f"{who}@example.org/{who}@example.org-{kind}.mobileconfig") for who, kind in (("ann", "macos"), ("jane", "ios"))]
+    assert [plistlib.loads(plist)["PayloadContent"][0]["IncomingMailServerHostName"] for plist in plists] == [
+        "mail.twc.com",
+        "imap.charter.net",
+    ]
+    office.good(changed=False)
+
+
+def test_pdfs_where_they_can_be_made(office: Office, tmp_path: Path) -> None:
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without/weasyprint.py").write_text("raise ImportError")
+    office.write(JANE, mobile_paper="a4")
+    assert "PDFs were left out: WeasyPrint is not installed" in office.good(PYTHONPATH=str(tmp_path / "without")).out
+    assert "jane@example.org/jane@example.org.pdf" not in names(office)
+    if reason := pdf.missing():
+        pytest.skip(reason)
+    office.good()
+    assert office.read("jane@example.org/jane@example.org.pdf").startswith(b"%PDF-")
+    assert b"jane@example.org/jane@example.org.pdf" in office.read("index.html")
+    office.good(changed=False)
+    office.write(JANE, mobile_paper="none").good()
+    assert "jane@example.org/jane@example.org.pdf" not in names(office)

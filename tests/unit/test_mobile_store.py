@@ -1,0 +1,85 @@
+"""The controller's folder of files: one step per file, and what is remembered."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.msp.charter_mail.plugins.action import mobile_files
+from ansible_collections.msp.charter_mail.plugins.action.mobile_files import ActionModule, Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    made = Store(tmp_path / "out", False, False)
+    assert made.put("jane", "1", {"a.txt": b"one", "b.txt": b"two"}) == "created"
+    made.save()
+    return made
+
+
+def test_the_next_run_knows_what_was_written(store: Store) -> None:
+    again = Store(store.dest, False, False)
+    assert again.known == store.known
+    assert again.is_current("jane", "1")
+    assert not again.is_current("jane", "2") and not again.is_current("zoe", "1")
+    (store.dest / "jane/a.txt").write_bytes(b"changed")
+    assert not again.is_current("jane", "1")
+    (store.dest / "jane/a.txt").unlink()
+    assert not again.is_current("jane", "1")
+
+
+def test_a_file_is_replaced_in_one_step(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> int:
+        with path.open("wb") as stream:
+            stream.write(data[:1])
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.put("jane", "2", {"a.txt": b"other", "b.txt": b"two"})
+    assert store.read("jane", "a.txt") == b"one"
+    assert sorted(path.name for path in (store.dest / "jane").iterdir()) == ["a.txt", "b.txt"]
+    assert store.known["jane"].inputs == "1"
+
+
+def test_a_check_writes_and_removes_nothing(store: Store) -> None:
+    before = {path: path.read_bytes() for path in store.dest.rglob("*") if path.is_file()}
+    check = Store(store.dest, True, True)
+    assert check.put("jane", "2", {"a.txt": b"other"}) == "updated"
+    assert check.put("zoe", "1", {"z.png": b"\x89\xff"}) == "created"
+    check.save()
+    leaving = Store(store.dest, True, True)
+    assert leaving.clear({"zoe"}) == ["jane"]
+    leaving.save()
+    assert {path: path.read_bytes() for path in store.dest.rglob("*") if path.is_file()} == before
+    assert check.changed and leaving.changed
+
+    def shown(one: Store) -> list[tuple[str, str, str]]:
+        return [(Path(entry["after_header"]).name, entry["before"], entry["after"][:9]) for entry in one.diff]
+
+    assert shown(check) == [("a.txt", "one", "other"), ("b.txt", "two", ""), ("z.png", "", "(2 bytes,")]
+    assert shown(leaving) == [("a.txt", "one", ""), ("b.txt", "two", "")]
+
+
+def test_another_version_of_the_code_makes_everything_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "qr.py").write_text("1")
+    monkeypatch.setattr(mobile_files, "PLUGIN_UTILS", tmp_path)
+    first = mobile_files._tool()
+    (tmp_path / "qr.py").write_text("2")
+    assert mobile_files._tool() != first
+    assert mobile_files._digest(["a", {"x": 1, "b": 2}]) == mobile_files._digest(["a", {"b": 2, "x": 1}]) != mobile_files._digest(["a"])
+
+
+def test_long_work_shows_how_far_it_is_and_remembers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(mobile_files, "PROGRESS", 10)
+    monkeypatch.setattr(mobile_files.time, "monotonic", iter(range(0, 999, 6)).__next__)
+    monkeypatch.setattr(mobile_files.display, "display", shown.append)
+    owners: list[Any] = [{"number": number} for number in range(6)]
+    for owner in ActionModule._with_progress(owners, store):
+        store.put(f"p{owner['number']}", "1", {"a": b"a"})
+    # The clock is read again for each line.
+    assert shown == ["Phones and Macs: 1 of 6 people", "Phones and Macs: 3 of 6 people", "Phones and Macs: 5 of 6 people"]
+    assert Store(store.dest, False, False).known.keys() == {"jane", "p0", "p1", "p2", "p3", "p4"}
