@@ -100,6 +100,7 @@ bench: packages .venv/dev ## measure; prints ratios taken side by side
 	@$(RUN) python tests/benchmark/bench_files.py
 	@$(RUN) python tests/benchmark/bench_provision.py
 	@$(RUN) python tests/benchmark/bench_probe.py
+	@$(RUN) python tests/benchmark/bench_mobile.py
 
 .PHONY: collection
 collection: .venv/dev ## build the collection artefact into build/
