@@ -24,7 +24,7 @@ from ansible.utils.display import Display
 
 from ..plugin_utils import handout, mobile, pdf
 from ..plugin_utils.model import DeviceOwner, check_office, device_owners
-from ..plugin_utils.problem import Problem
+from ..plugin_utils.problem import Problem, printable
 from ..plugin_utils.signing import Signer, Source, expiry_warning, load
 from .mail_check import find_machines, find_office, policy_of, refuse
 
@@ -60,6 +60,7 @@ _ARGUMENTS: dict[str, Any] = {
     "two_factor": {"type": "str", "default": "none"},
     "logo": _TEXT,
     "accent": _TEXT,
+    "language": {"type": "str", "default": "en"},
     "paper": {"type": "str", "default": "letter", "choices": [*pdf.PAPERS, "none"]},
 }
 
@@ -116,7 +117,8 @@ class ActionModule(ActionBase):
         found += more
         for problem in handout.check_office(page):
             found.append(problem._replace(field="mail_office" if problem.field == "name" else f"mobile_{problem.field}"))
-        texts = yaml.safe_load((PLUGIN_UTILS / "handout_texts/en.yml").read_text(encoding="utf-8"))
+        texts, unknown = texts_of(arguments["language"])
+        found += unknown
         return mobile.Office(settings, signer, arguments["profile_url"], page, texts), found
 
     def _signer(self, given: Mapping[str, str], folder: Path, now: datetime.datetime) -> tuple[Signer | None, list[Problem]]:
@@ -151,7 +153,7 @@ class ActionModule(ActionBase):
         """Bring the folder up to date, person by person."""
         fingerprint = office.signer and office.signer.fingerprint
         tools = [*_tool(), paper, version("weasyprint")] if office.to_pdf else _tool()
-        alike = _digest([*office.settings, fingerprint, office.profile_url, office.page, tools])
+        alike = _digest([*office.settings, fingerprint, office.profile_url, office.page, office.texts["lang"], tools])
         people = []
         try:
             try:
@@ -311,6 +313,15 @@ class Store:
         except BaseException:
             half.unlink(missing_ok=True)
             raise
+
+
+def texts_of(language: str) -> tuple[Mapping[str, Any], list[Problem]]:
+    """The texts of the pages in a language, English with a problem where there are none."""
+    catalogues = {path.stem: path for path in sorted((PLUGIN_UTILS / "handout_texts").glob("*.yml"))}
+    found = []
+    if language not in catalogues:
+        found.append(_wrong("language", f'"{printable(language)}" is not {" or ".join(catalogues)}'))
+    return yaml.safe_load(catalogues.get(language, catalogues["en"]).read_text(encoding="utf-8")), found
 
 
 def _entries(text: bytes) -> dict[str, Entry]:

@@ -96,6 +96,10 @@ options:
     description: "Colour of the pages, as in C(#1f4e79). Empty for that one."
     type: str
     default: ""
+  language:
+    description: Language of the pages, a file of C(plugins/plugin_utils/handout_texts).
+    type: str
+    default: en
   paper:
     description: >-
       For what paper PDFs of the pages are made; C(none) for no PDFs. They need WeasyPrint; without it they are left out, and the run says

@@ -205,19 +205,20 @@ def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_written(office:
     (office.folder / "logo.png").write_text("no picture")
     rows = [JANE.replace("Jane", "Ja\x07ne"), ZOE.replace("android", "andriod")]
     office.write(*rows, mobile_logo="logo.png", mobile_removal_date="soon", mobile_contact={}, mail_profile_url="http://x.test/{file}")
-    lines = office.bad()
+    lines = office.bad("-e", "mobile_language=xx")
     for line in (
         r'staff.csv:2 (jane@example.org): column full_name: "Ja\x07ne Hall" has a control character (a line break or worse); type it again',
         'staff.csv:3 (zoe@example.org): column phones: "andriod" is not ios or android; did you mean android?',
         f"mobile_signer_key ({office.folder}/signer.key): does not belong to the certificate of CN=profiles.example.org in "
         f"mobile_signer_certificate ({office.folder}/signer.pem); a key and its certificate are made together",
         f"group_vars/all.yml: mobile_logo: {office.folder}/logo.png is not an image; PNG, JPEG, GIF, WebP and SVG can be used",
+        'group_vars/all.yml: mobile_language: "xx" is not en',
         'group_vars/all.yml: mobile_removal_date: "soon" is not a date like 2027-06-30',
         'group_vars/all.yml: mail_profile_url: "http://x.test/{file}" is not an https address',
         "group_vars/all.yml: mobile_contact: has neither phone nor email; the page must say who helps",
     ):
         assert line in lines, lines
-    assert len(lines) == 7
+    assert len(lines) == 8
     assert tree(office.out) == before
 
 

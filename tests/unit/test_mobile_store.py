@@ -72,6 +72,17 @@ def test_another_version_of_the_code_makes_everything_again(tmp_path: Path, monk
     assert mobile_files._digest(["a", {"x": 1, "b": 2}]) == mobile_files._digest(["a", {"b": 2, "x": 1}]) != mobile_files._digest(["a"])
 
 
+def test_another_language_is_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "handout_texts").mkdir()
+    for language in ("de", "en"):
+        (tmp_path / f"handout_texts/{language}.yml").write_text(f"lang: {language}\n")
+    monkeypatch.setattr(mobile_files, "PLUGIN_UTILS", tmp_path)
+    assert mobile_files.texts_of("de") == ({"lang": "de"}, [])
+    texts, (problem,) = mobile_files.texts_of("../en")
+    assert texts == {"lang": "en"}
+    assert str(problem) == 'group_vars/all.yml: mobile_language: "../en" is not de or en'
+
+
 def test_long_work_shows_how_far_it_is_and_remembers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
     monkeypatch.setattr(mobile_files, "PROGRESS", 10)
