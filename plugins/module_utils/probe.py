@@ -468,7 +468,7 @@ class Race:
                 self._won(connection, place)
                 connection.close()
         for key in list(self._selector.get_map().values()):
-            key.fileobj.close()  # type: ignore[union-attr]
+            key.fileobj.close()  # type: ignore[union-attr]  # only sockets are registered
             self._results[key.data].update(ok=False, ms=_ms(self._begin), error="no answer", kind="timeout")
         self._selector.close()
 
@@ -481,7 +481,7 @@ class Race:
     def _ready(self) -> List[Tuple[socket.socket, Tuple[int, str]]]:
         found = []
         for key, _events in self._selector.select(max(0.0, self._end - time.monotonic())):
-            connection: socket.socket = key.fileobj  # type: ignore[assignment]
+            connection: socket.socket = key.fileobj  # type: ignore[assignment]  # the same
             self._selector.unregister(connection)
             code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:

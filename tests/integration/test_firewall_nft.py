@@ -193,7 +193,7 @@ def test_the_role_opens_the_accounts_ports_on_machines_alone(machine: Namespace,
         around = {"mail_ports": PORTS, "mail_root": "", "mail_platform": "linux", **variables}
         return [
             {"ansible.builtin.include_role": {"name": "msp.charter_mail.firewall"}, "vars": around},
-            {"ansible.builtin.debug": {"var": "mail_firewall_result"}, "register": register},
+            {"ansible.builtin.debug": {"var": "firewall_result"}, "register": register},
         ]
 
     results = play.run(
@@ -206,7 +206,7 @@ def test_the_role_opens_the_accounts_ports_on_machines_alone(machine: Namespace,
         ],
         wrap=[*machine.enter, "env", f"--chdir={play.where}"],
     )
-    found = {name: result["mail_firewall_result"] for name, result in results.items()}
+    found = {name: result["firewall_result"] for name, result in results.items()}
     assert found["folder"]["skipped"] and found["windows"]["skipped"]
     assert found["ours"]["opened"] == PORTS
     assert (found["asked"]["opened"], found["asked"]["closed"]) == ([], [465])
