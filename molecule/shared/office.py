@@ -61,7 +61,12 @@ def read(folder: Path) -> list[Mailbox]:
     machines = yaml.safe_load((folder / "hosts.yml").read_text(encoding="utf-8"))["linux"]["hosts"]
     with (folder / "staff.csv").open(encoding="utf-8", newline="") as sheet:
         rows = [row for row in csv.DictReader(line for line in sheet if not line.startswith("#")) if row["state"] != "absent"]
-    return [_mailbox(row, machine, settings | (machines[machine] or {})) for row in rows for machine in row["machines"].split()]
+    return [
+        _mailbox(row, machine, settings | (machines[machine] or {}))
+        for row in rows
+        for machine in row["machines"].split()
+        if machine in machines
+    ]
 
 
 def _mailbox(row: dict[str, str], machine: str, settings: dict[str, Any]) -> Mailbox:
