@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -94,11 +95,13 @@ class ActionModule(ActionBase):
             questions = evidence(options["evidence"], options["people"], options["platform"])
         except TableError as error:
             raise AnsibleActionFail("\n".join(error.problems)) from error
-        texts = self._render([*entries, *questions], task_vars)
-        for entry, text in zip(entries, texts, strict=False):
+        rendered = [entry for entry in entries if not entry.src]
+        texts = self._render([*rendered, *questions], task_vars)
+        for entry, text in zip(rendered, texts, strict=False):
             entry.data["content"] = text
-        for entry, text in zip(questions, texts[len(entries) :], strict=True):
+        for entry, text in zip(questions, texts[len(rendered) :], strict=True):
             entry.data["patterns"] = [line for line in text.splitlines() if line.strip()]
+        self._read([entry for entry in entries if entry.src])
         data = {
             **{key: options[key] for key in ("name", "root", "platform", "take_over", "backups", "remember")},
             "files": [entry.data for entry in entries],
@@ -124,6 +127,23 @@ class ActionModule(ActionBase):
         if problems:
             raise AnsibleActionFail("\n".join(problems[:20]))
         return texts
+
+    def _read(self, entries: list[Entry]) -> None:
+        """Take over the bytes of files of the controller."""
+        problems: list[str] = []
+        for entry in entries:
+            content = b""
+            try:
+                content = Path(entry.src).read_bytes()
+            except FileNotFoundError as error:
+                # What makes the file may have been told to write nothing, too.
+                if not self._task.check_mode:
+                    problems.append(f"{entry.src} for {entry.about}: {error.strerror}")
+            except OSError as error:
+                problems.append(f"{entry.src} for {entry.about}: {error.strerror}")
+            entry.data["base64"] = base64.b64encode(content).decode("ascii")
+        if problems:
+            raise AnsibleActionFail("\n".join(problems[:20]))
 
     def _options(self) -> dict[str, Any]:
         args = {key: plain(value) for key, value in self._task.args.items()}

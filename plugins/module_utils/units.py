@@ -11,6 +11,7 @@ Runs on targets: Python 3.8, standard library only.
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import AbstractSet, Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
@@ -197,7 +198,7 @@ def _plan_write(plan: Plan, item: Item, job: Job) -> None:
         record["salt"] = (plan.old or {}).get("salt") or store.new_salt()
     if (plan.old or {}).get("dirs"):
         record["dirs"] = (plan.old or {})["dirs"]
-    content = item["content"].encode("utf-8")
+    content = base64.b64decode(item["base64"]) if "base64" in item else item["content"].encode("utf-8")
     if item["strategy"] == "once":
         _plan_once(plan, record, content)
     elif item["strategy"] == "keys":

@@ -79,16 +79,20 @@ options:
       dest:
         description:
           - Relative to the person's home for scope V(person), an absolute path otherwise.
-          - V({domain}) is filled in for scope V(domain).
+          - V({domain}) is filled in for scope V(domain), and V({file}), the name of the file, for O(files[].src).
         type: str
         required: true
       template:
         description: >-
           Name of the template. It sees C(person), C(accounts) and C(account) (the first) for scope V(person); C(people)
           for scope V(machine); C(domain), C(accounts) and C(account) for scope V(domain); besides all variables of
-          the task, C(mail_managed_header) and C(platform). Values are never rendered again.
+          the task, C(mail_managed_header) and C(platform). Values are never rendered again. Needed where there is no O(files[].src).
         type: str
-        required: true
+      src:
+        description: >-
+          For a file that is handed over as it is, byte by byte, instead of a template: the key of O(people) under which each person has the
+          path of a file on the controller. For scope V(person). In check mode, a file that is not there counts as an empty one.
+        type: str
       mode:
         description: Mode of the file, in quotes. With strategy V(keys) only of a file that is new.
         type: str

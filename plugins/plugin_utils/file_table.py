@@ -23,13 +23,15 @@ _DEFAULTS: dict[str, Any] = {
     "sensitive": False,
     "running": [],
     "vars": {},
+    "template": "",
+    "src": "",
 }
 _CHOICES = {
     "scope": ("person", "machine", "domain"),
     "strategy": ("replace", "keys", "once"),
     "when_empty": ("remove", "keep"),
 }
-_REQUIRED = ("program", "dest", "template")
+_REQUIRED = ("program", "dest")
 _EVIDENCE = ("program", "glob", "template")
 
 
@@ -43,12 +45,16 @@ class TableError(ValueError):
 
 @dataclass
 class Entry:
-    """A file to write (or, for evidence, a question to ask): what the target must know, and what the template sees."""
+    """A file to write (or, for evidence, a question to ask): what the target must know, and what the template sees.
+
+    src: path on the controller of the file that is handed over as it is; empty where a template is rendered.
+    """
 
     template: str
     about: str  # whom it is for, for messages
     data: dict[str, Any]
     variables: dict[str, Any] = field(default_factory=dict)
+    src: str = ""
 
 
 def expand(rows: Any, people: Any, platform: str) -> list[Entry]:
@@ -124,6 +130,7 @@ def _rows(rows: Any) -> list[dict[str, Any]]:
         wrong += [
             f"{key} is {full[key]!r}, which is none of {', '.join(names)}" for key, names in _CHOICES.items() if full[key] not in names
         ]
+        wrong += _source_problems(full)
         if not wrong:
             wrong = _details(full)
         problems += [f"{where}: {text}" for text in wrong]
@@ -131,6 +138,17 @@ def _rows(rows: Any) -> list[dict[str, Any]]:
     if problems:
         raise TableError(problems)
     return table
+
+
+def _source_problems(row: Mapping[str, Any]) -> list[str]:
+    """A file is made from a template, or is a file of the controller: one of the two."""
+    if not row["src"]:
+        return [] if _text(row["template"]) else ["template is missing"]
+    wrong = [] if _text(row["src"]) else ["src must be a text"]
+    wrong += ["there can be template or src, not both"] if row["template"] else []
+    wrong += ["src is for scope person only"] if row["scope"] != "person" else []
+    wrong += ["strategy keys needs a template"] if row["strategy"] == "keys" else []
+    return wrong
 
 
 def _details(row: dict[str, Any]) -> list[str]:
@@ -201,12 +219,18 @@ def _data(row: dict[str, Any], login: str | None, dest: str, path: str, accounts
 def _for_person(row: dict[str, Any], person: Mapping[str, Any]) -> Iterator[Entry]:
     accounts = _accounts(person, row["program"])
     if accounts:
-        login = person["login"]
+        login, dest, src = person["login"], row["dest"], ""
+        if row["src"]:
+            src = person.get(row["src"])
+            if not _text(src):
+                raise TableError([f"the entry of {login} has no {row['src']}, which names the file to hand over"])
+            dest = dest.replace("{file}", posixpath.basename(src))
         yield Entry(
             row["template"],
             login,
-            _data(row, login, f"~{login}/{row['dest']}", row["dest"], accounts),
+            _data(row, login, f"~{login}/{dest}", dest, accounts),
             {**row["vars"], "person": person, "accounts": accounts, "account": accounts[0]},
+            src,
         )
 
 
