@@ -221,7 +221,7 @@ def _for_person(row: dict[str, Any], person: Mapping[str, Any]) -> Iterator[Entr
     if accounts:
         login, dest, src = person["login"], row["dest"], ""
         if row["src"]:
-            src = person.get(row["src"])
+            src = person.get(row["src"], "")
             if not _text(src):
                 raise TableError([f"the entry of {login} has no {row['src']}, which names the file to hand over"])
             dest = dest.replace("{file}", posixpath.basename(src))

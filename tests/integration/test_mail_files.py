@@ -140,6 +140,46 @@ def unsafe(value: Any) -> Any:
     return Unsafe(value) if isinstance(value, str) and "{" in value else value
 
 
+def test_a_file_of_the_controller_arrives_byte_by_byte(play: Play, tmp_path: Path) -> None:
+    root, source = tmp_path / "machine", tmp_path / "jane.bin"
+    content = bytes(range(256)) * 40
+    source.write_bytes(content)
+    people = [{"login": "jane", "full_name": "Jane", "accounts": [account("jane@example.org", "msmtp")], "profile": str(source)}]
+    files = [{"program": "msmtp", "dest": "{file}", "src": "profile"}]
+    given = {"files": files, "people": people, "platform": "macos"}
+    gone = [{**people[0], "profile": str(source) + ".none"}]
+    other = "000102030405060708090a0b0c0d0e0f"
+    result = play.run(
+        [
+            {**task(root, **{**given, "people": gone}), "check_mode": True, "register": "not_made_yet"},
+            {**task(root, **given), "register": "first"},
+            {**task(root, **given), "register": "second"},
+            {"step": {"sh": f"cp {root}/Users/jane/jane.bin {tmp_path}/copy; printf theirs > {root}/Users/jane/jane.bin"}},
+            {**task(root, **given), "register": "drift"},
+            {"step": {"sh": f"printf '\\377\\000{other}' > {source}"}},
+            {**task(root, **given), "register": "pending"},
+            {"step": {"sh": f"cmp {source} {root}/Users/jane/jane.bin"}, "register": "same"},
+            {**task(root, **{**given, "people": gone}), "register": "missing"},
+            {**task(root, **{**given, "people": []}), "register": "left"},
+        ],
+        "--diff",
+    )
+    assert (tmp_path / "copy").read_bytes() == content
+    told = {name: list(states(result[name]).items()) for name in ("not_made_yet", "first", "second", "drift", "pending", "left")}
+    dest = "/Users/jane/jane.bin"
+    assert told == {
+        "not_made_yet": [(dest + ".none", "created")],
+        "first": [(dest, "created")],
+        "second": [(dest, "unchanged")],
+        "drift": [(dest, "drift")],
+        "pending": [(dest, "pending")],
+        "left": [(dest, "removed")],
+    }
+    assert not result["same"]["failed"]
+    assert result["missing"]["failed"] and "jane.bin.none for jane: No such file or directory" in result["missing"]["msg"]
+    assert not (root / dest.lstrip("/")).exists()
+
+
 def test_secrets_show_nowhere(play: Play, tmp_path: Path) -> None:
     """Not in the most talkative output, not in the state, not in a backup."""
     root = tmp_path / "machine"

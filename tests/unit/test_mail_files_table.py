@@ -42,6 +42,20 @@ def test_the_template_sees_the_accounts_of_the_program() -> None:
     assert entry.data["people"] == ["a@example.com", "ann@example.org"]
 
 
+def test_a_file_of_the_controller_is_named_by_the_person_s_entry() -> None:
+    people = [{**PEOPLE[0], "profile": "/build/ann/ann.bin"}, PEOPLE[2]]
+    source = {"program": "msmtp", "dest": "Office/{file}", "src": "profile"}
+    (entry,) = expand([source], people, "macos")
+    assert (entry.src, entry.template, entry.data["dest"], entry.data["path"]) == (
+        "/build/ann/ann.bin",
+        "",
+        "~ann/Office/ann.bin",
+        "Office/ann.bin",
+    )
+    with pytest.raises(TableError, match="the entry of bob has no profile"):
+        expand([source], [people[0], PEOPLE[1]], "macos")
+
+
 def test_rows_of_one_person_stay_together_and_machine_rows_keep_their_place() -> None:
     rows = [row(), row(dest=".two"), row(dest="/etc/m", scope="machine"), row(dest=".three")]
     assert dests(*rows) == [
@@ -89,6 +103,10 @@ def test_windows_paths_become_directories() -> None:
         ({"strategy": "merge"}, "none of replace, keys, once"),
         ({"scope": "all"}, "none of person"),
         ({"template": ""}, "template is missing"),
+        ({"src": "profile"}, "not both"),
+        ({"template": "", "src": ["profile"]}, "src must be a text"),
+        ({"template": "", "src": "profile", "scope": "machine", "dest": "/x"}, "scope person only"),
+        ({"template": "", "src": "profile", "strategy": "keys"}, "needs a template"),
         ({"strateggy": "keys"}, "no option strateggy"),
         ({"running": "aerc"}, "list of process names"),
         ({"sensitive": "yes"}, "true or false"),
