@@ -22,8 +22,10 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..plugin_utils import handout, mobile, pdf
+from ..module_utils import apple
+from ..plugin_utils import handout, macs, mobile, pdf
 from ..plugin_utils.model import DeviceOwner, check_office, device_owners
+from ..plugin_utils.plain import plain
 from ..plugin_utils.problem import Problem, printable
 from ..plugin_utils.signing import Signer, Source, expiry_warning, load
 from .mail_check import find_machines, find_office, policy_of, refuse
@@ -98,7 +100,7 @@ class ActionModule(ActionBase):
             display.display(missing)
         else:
             office = office._replace(to_pdf=functools.partial(pdf.to_pdf, paper=paper))
-        result = self._write(store, owners, office, paper)
+        result = self._write(store, owners, office, paper, _answers(variables))
         return {**result, "office": loaded.name, "dest": str(store.dest)}
 
     def _office(self, arguments: Mapping[str, Any], name: str, folder: Path, now: datetime.datetime) -> tuple[mobile.Office, list[Problem]]:
@@ -149,7 +151,9 @@ class ActionModule(ActionBase):
             pass
         return Path(self._loader.get_real_file(str(path))).read_bytes()
 
-    def _write(self, store: Store, owners: Sequence[DeviceOwner], office: mobile.Office, paper: str) -> dict[str, Any]:
+    def _write(
+        self, store: Store, owners: Sequence[DeviceOwner], office: mobile.Office, paper: str, answers: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """Bring the folder up to date, person by person."""
         fingerprint = office.signer and office.signer.fingerprint
         tools = [*_tool(), paper, version("weasyprint")] if office.to_pdf else _tool()
@@ -162,17 +166,19 @@ class ActionModule(ActionBase):
                     state = "unchanged"
                     if not store.is_current(folder, inputs):
                         state = store.put(folder, inputs, mobile.files(owner, office, functools.partial(store.read, folder)))
-                    address = owner["accounts"][0]["address"]
-                    people.append({"address": address, "folder": folder, "devices": owner["devices"], "state": state})
+                    people.append({**_described(owner), "folder": folder, "devices": owner["devices"], "state": state})
+                store.macs = macs.heard(store.macs, owners, answers)
                 if owners:
-                    store.put("", "", {mobile.INDEX: mobile.index(owners, office)})
+                    far = macs.states(store.macs, owners, _profiles(store, owners))
+                    store.put("", "", {mobile.INDEX: mobile.index(owners, office, far)})
                 gone = store.clear({mobile.folder(owner) for owner in owners} | ({""} if owners else set()))
             finally:
                 store.save()
         except OSError as error:
             why = f"{error.filename}: {error.strerror}"
             raise AnsibleActionFail(f"{why}. Every file is either as it was or complete; run again when this is put right.") from error
-        people += [{"address": folder, "folder": folder, "devices": [], "state": "removed"} for folder in gone]
+        nobody = {"full_name": "", "login": "", "devices": [], "state": "removed"}
+        people += [{**nobody, "address": folder, "folder": folder} for folder in gone]
         if people:
             states = Counter(person["state"] for person in people)
             counts = ", ".join(f"{states[state]} {state}" for state in STATES if states[state])
@@ -211,6 +217,8 @@ class Store:
         except OSError as error:
             self._saved, self._trouble = b"", f"cannot be read: {error.strerror}"
         self.known = _entries(self._saved)
+        # What is known of everybody's Macs.
+        self.macs = _macs(self._saved)
 
     def problems(self, folders: Iterable[str]) -> list[Problem]:
         """Why nothing can be written, if so."""
@@ -266,7 +274,8 @@ class Store:
     def save(self) -> None:
         """Remember what was written."""
         folders = {folder: entry._asdict() for folder, entry in self.known.items()}
-        text = json.dumps({"version": 1, "folders": folders}, indent=1, sort_keys=True).encode()
+        known = {"version": 1, "folders": folders, **({"macs": self.macs} if self.macs else {})}
+        text = json.dumps(known, indent=1, sort_keys=True).encode()
         if not self._check and text != self._saved and (self.known or self._saved):
             self._replace(self.dest / MANIFEST, text)
             self._saved = text
@@ -334,6 +343,39 @@ def _entries(text: bytes) -> dict[str, Entry]:
         return {}
     # Files are removed by these names.
     return {folder: entry for folder, entry in entries.items() if not any("/" in name or name == ".." for name in (folder, *entry.files))}
+
+
+def _macs(text: bytes) -> dict[str, Any]:
+    """What a manifest knows of Macs. What cannot be read is not known."""
+    try:
+        known = json.loads(text).get("macs", {}) if text else {}
+        return {
+            folder: {mac: {"state": str(one["state"]), "profile": str(one["profile"])} for mac, one in mine.items()}
+            for folder, mine in known.items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _answers(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """By Mac, what apple_profiles found there in this run."""
+    results = {name: variables["hostvars"][name].get("apple_mail_result", {}) for name in variables["groups"].get("macos", [])}
+    return {name: plain(result["people"]) for name, result in results.items() if "people" in result and not result.get("failed")}
+
+
+def _profiles(store: Store, owners: Iterable[DeviceOwner]) -> dict[str, str]:
+    """By folder, the digest of the Mac's profile as it is there now."""
+    digests: dict[str, str] = {}
+    for folder in (mobile.folder(owner) for owner in owners if owner["macs"]):
+        # In check mode there may be none yet.
+        with contextlib.suppress(apple.NotUnderstood):
+            digests[folder] = apple.digest(apple.read(store.read(folder, f"{folder}-macos.unsigned.mobileconfig")))
+    return digests
+
+
+def _described(owner: DeviceOwner) -> dict[str, Any]:
+    """Who it is, in the result."""
+    return {"address": owner["accounts"][0]["address"], "full_name": owner["full_name"], "login": owner["login"]}
 
 
 def _tool() -> list[str]:

@@ -12,7 +12,8 @@ author: charter-mail contributors
 description:
   - Prints one table at the end of a run that used this collection, and nothing at the end of others.
   - Machines that could not be reached, failed, or are of a platform that is not provisioned are named with their people.
-  - C(prepared) means that the settings are on the machine; C(verified) that the program itself has taken the account up.
+  - C(prepared) means that the settings are on the machine; C(verified) that the program itself has taken the account up. A Mac says
+    C(installed), C(pending user approval) or C(outdated), see M(msp.charter_mail.apple_profiles).
   - After M(msp.charter_mail.mail_diagnosis) it prints the steps of every machine instead, and writes them as C(diagnosis.json) and
     C(diagnosis.html) into the directory that was given there.
 requirements:
@@ -70,6 +71,8 @@ class CallbackModule(CallbackBase):
             self._summary.firewall(result.host.get_name(), data)
         elif action == "msp.charter_mail.mail_files":
             self._summary.files(result.host.get_name(), data)
+        elif action == "msp.charter_mail.apple_profiles":
+            self._summary.profiles(result.host.get_name(), data)
         elif action == "msp.charter_mail.mail_diagnosis" and "machine" in data:
             self._diagnosed[result.host.get_name()] = data["machine"]
             self._dir = data["dir"]

@@ -17,6 +17,9 @@ description:
   - All problems of the people, the settings, the certificate and the folder are reported at once, before anything is written.
   - A file is replaced in one step, and only when its content is another one. A profile is signed anew only when it or its signer changes.
   - Files of people who left are removed when this module wrote them and nobody has changed them since.
+  - >-
+    What the Macs said in this run (C(apple_mail_result) of the role C(apple_mail)) is shown in the list of people and remembered, so that a
+    later run need not ask them. Another profile makes an installed one an old one.
   - Is meant to run once per play (C(run_once)). Supports check mode and diff.
 requirements:
   - cryptography >= 43
@@ -132,8 +135,8 @@ dest:
   returned: success
 people:
   description: >-
-    Everybody with a phone or a Mac, and who left, each with address, folder, devices (of ios, android, macos) and state (created, updated,
-    unchanged, removed).
+    Everybody with a phone or a Mac, and who left, each with address, full_name, login, folder, devices (of ios, android, macos) and state
+    (created, updated, unchanged, removed).
   type: list
   elements: dict
   returned: success

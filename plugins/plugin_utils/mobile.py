@@ -140,15 +140,18 @@ def files(owner: DeviceOwner, office: Office, read: Callable[[str], bytes]) -> d
     return made
 
 
-def index(owners: Iterable[DeviceOwner], office: Office) -> bytes:
-    """The office's list of people."""
+def index(owners: Iterable[DeviceOwner], office: Office, macs: Mapping[str, handout.State]) -> bytes:
+    """The office's list of people. macs: by folder, how far the people with a Mac are."""
     listed: list[handout.Listed] = [
         {
             "full_name": owner["full_name"],
             "addresses": [account["address"] for account in owner["accounts"]],
             "page": f"{folder(owner)}/{INDEX}",
             "pdf": f"{folder(owner)}/{folder(owner)}.pdf" if office.to_pdf else None,
-            "devices": {"mac" if name == "macos" else name: "prepared" for name in owner["devices"]},  # type: ignore[misc]
+            "devices": {
+                "mac" if name == "macos" else name: macs.get(folder(owner), "prepared") if name == "macos" else "prepared"  # type: ignore[misc]
+                for name in owner["devices"]
+            },
         }
         for owner in owners
     ]

@@ -86,13 +86,15 @@ class Account(TypedDict):
 class DeviceOwner(TypedDict):
     """A person of the office with a phone or a Mac, and all mailboxes of that person; the first is the primary one.
 
-    devices: those of DEVICES that the person has, in that order. login is empty for people without a machine.
+    devices: those of DEVICES that the person has, in that order. macs: names of the person's machines that are Macs.
+    login is empty for people without a machine.
     """
 
     full_name: str
     login: str
     accounts: list[Account]
     devices: list[str]
+    macs: list[str]
 
 
 class Person(TypedDict):
@@ -324,20 +326,21 @@ def device_owners(sheet: Iterable[Mapping[str, Any]], machines: Mapping[str, Mac
     Rows with the same full_name and login are one person. The servers are those of the person's first machine, or of `policy`
     for people without one. The rows must be sound: see check_office().
     """
-    rows = [(row, [machines[name] for name in _words(row, "machines") if name in machines]) for row in sheet]
-    rows += [(row, [machine]) for machine in machines.values() for row in machine.rows]
+    rows = [(row, [name for name in _words(row, "machines") if name in machines]) for row in sheet]
+    rows += [(row, [name]) for name, machine in machines.items() for row in machine.rows]
     owners: dict[tuple[str, str], DeviceOwner] = {}
     for row, on in rows:
         if _text(row, "state").lower() == "absent":
             continue
         full_name, login = _text(row, "full_name"), _text(row, "login")
-        new = DeviceOwner(full_name=full_name, login=login, accounts=[], devices=[])
+        new = DeviceOwner(full_name=full_name, login=login, accounts=[], devices=[], macs=[])
         owner = owners.setdefault((_name(row), login.casefold()), new)
-        account = _account(row, on[0].policy if on else policy, primary=not owner["accounts"])
+        account = _account(row, machines[on[0]].policy if on else policy, primary=not owner["accounts"])
         if account["address"] not in [known["address"] for known in owner["accounts"]]:
             owner["accounts"].append(account)
-        mac = ["macos"] if any(machine.policy.platform == "macos" for machine in on) else []
-        owner["devices"] = [name for name in DEVICES if name in (*owner["devices"], *account["phones"], *mac)]
+        macs = [name for name in on if machines[name].policy.platform == "macos"]
+        owner["macs"] = list(dict.fromkeys([*owner["macs"], *macs]))
+        owner["devices"] = [name for name in DEVICES if name in (*owner["devices"], *account["phones"], *(["macos"] if macs else []))]
     return [owner for owner in owners.values() if owner["devices"]]
 
 

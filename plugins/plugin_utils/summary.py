@@ -36,6 +36,7 @@ class Summary:
         self._machines: Mapping[str, Any] = {}
         self._states: dict[tuple[str, str, str], list[str]] = {}
         self._verified: set[tuple[str, str, str]] = set()
+        self._profiles: dict[tuple[str, str, str], str] = {}
         self._notes: list[str] = []
         self._stopped: dict[str, str] = {}
         self._seen: set[str] = set()
@@ -71,6 +72,17 @@ class Summary:
             if entry["verified"]:
                 self._verified.add((entry["address"], machine, entry["program"]))
 
+    def profiles(self, machine: str, result: Mapping[str, Any]) -> None:
+        """result: what apple_profiles returned for the machine."""
+        self._seen.add(machine)
+        for person in result.get("people", []):
+            for address in person["addresses"]:
+                key = (address, machine, "apple_mail")
+                self._profiles[key] = person["state"]
+                self._states.setdefault(key, []).append("removed" if person["state"] == "removed" and person["changed"] else "unchanged")
+            if person.get("message"):
+                self._notes.append(f"{machine}: {person['login']}: {person['message']}")
+
     def probe(self, machine: str, result: Mapping[str, Any]) -> None:
         """result: what mail_probe returned for the machine."""
         for end in result.get("endpoints", []):
@@ -103,15 +115,19 @@ class Summary:
 
     def _row(self, key: tuple[str, str, str]) -> tuple[str, ...]:
         outcome = next(name for name in OUTCOMES if name in self._states[key])
-        in_place = "verified" if key in self._verified else "prepared"
-        return (*key, _NOT_IN_PLACE.get(outcome, in_place), OUTCOMES[outcome])
+        in_place = self._profiles.get(key) or ("verified" if key in self._verified else "prepared")
+        # A profile outlives the file that it came in.
+        state = in_place if key in self._profiles and outcome == "removed" else _NOT_IN_PLACE.get(outcome, in_place)
+        return (*key, state, OUTCOMES[outcome])
 
     def _left_out(self) -> Iterator[str]:
         """Machines without a result, each with the reason and the people who are waiting for it."""
         for name in sorted({*self._machines, *self._stopped} - (self._seen - set(self._stopped))):
             machine = self._machines.get(name, {"platform": "", "people": []})
             why = self._stopped.get(name)
-            if not why and machine["platform"] and machine["platform"] != "linux":
+            if not why and machine["platform"] == "macos":
+                why = "left out of this run; what its people need is for playbooks/mac_profiles.yml"
+            elif not why and machine["platform"] and machine["platform"] != "linux":
                 why = f"left out, {machine['platform']} machines are not provisioned by this version"
             elif not why:
                 why = "left out of this run" if machine["platform"] else "left out, in none of the groups linux, windows and macos"
