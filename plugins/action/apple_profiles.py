@@ -15,16 +15,7 @@ from ansible_collections.msp.charter_mail.plugins.module_utils.payload import pa
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.plain import plain
 
 _ARGUMENTS: dict[str, Any] = {
-    "people": {
-        "type": "list",
-        "elements": "dict",
-        "required": True,
-        "options": {
-            "login": {"type": "str", "required": True},
-            "addresses": {"type": "list", "elements": "str", "required": True},
-            "profile": {"type": "path", "required": True},
-        },
-    },
+    "people": {"type": "list", "elements": "dict", "required": True},
     "files": {"type": "list", "elements": "dict", "default": []},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "open": {"type": "bool", "default": False},
@@ -60,9 +51,7 @@ class ActionModule(ActionBase):
                 if not (self._task.check_mode and isinstance(error, FileNotFoundError)):
                     problems.append(f"{person['profile']}: {error.strerror}")
             addresses = sorted(person["addresses"])
-            people.append(
-                {"login": person["login"], "addresses": addresses, "wanted": wanted, "file": places.get(tuple(addresses), "")}
-            )
+            people.append({"login": person["login"], "addresses": addresses, "wanted": wanted, "file": places.get(tuple(addresses), "")})
         if problems:
             raise AnsibleActionFail("\n".join(problems[:20]))
         data = {**given, "root": given["root"].rstrip("/"), "people": people}

@@ -39,11 +39,7 @@ UNKNOWN = "unknown"
 DECISIVE = (
     "EmailAccountType",
     "EmailAddress",
-    *(
-        way + "MailServer" + name
-        for way in ("Incoming", "Outgoing")
-        for name in ("HostName", "PortNumber", "UseSSL", "Username")
-    ),
+    *(way + "MailServer" + name for way in ("Incoming", "Outgoing") for name in ("HostName", "PortNumber", "UseSSL", "Username")),
 )
 
 # What a technician calls them.

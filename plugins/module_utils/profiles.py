@@ -54,7 +54,7 @@ class Mac:
         """`people`: login, addresses, wanted (identifier and accounts, None where it is not known), file (path, "" where it is not in
         place). Everybody who was seen by an earlier run and is not among them has left.
         """
-        if not self.options.check:
+        if not self.options.check and (people or self.store.remembered.get(MEMORY)):
             self.store.prepare()
         try:
             memory: Dict[str, Any] = dict(self.store.remembered.get(MEMORY, {}))
@@ -103,6 +103,7 @@ class Mac:
 
     def _open(self, person: Dict[str, Any], verdict: Verdict, digest: str, last: Dict[str, Any]) -> Dict[str, Any]:
         """Show the profile to the person, who must be at the screen."""
+        shown = "it would be opened on the person's screen"
         try:
             sitting = apple.console(self._run("/usr/sbin/scutil", feed="show State:/Users/ConsoleUser\n").decode("utf-8", "replace"))
             if sitting is None or sitting[0] != person["login"]:
@@ -111,11 +112,11 @@ class Mac:
                 for thing in (person["file"], PANE):
                     as_person = [self._path("/usr/bin/sudo"), "-H", "-u", sitting[0], self._path("/usr/bin/open"), thing]
                     self._run("/bin/launchctl", "asuser", str(sitting[1]), *as_person)
+                last["opened"] = digest
+                shown = "it was opened on the person's screen"
         except Failed as error:
-            return _outcome(verdict._replace(message="it could not be shown to the person: %s" % error), digest)
-        last["opened"] = digest
-        said = "it was opened on the person's screen" if not self.options.check else "it would be opened on the person's screen"
-        return _outcome(verdict._replace(message="; ".join(filter(None, [verdict.message, said]))), digest, True)
+            return _outcome(_add(verdict, "it could not be shown to the person: %s" % error), digest)
+        return _outcome(_add(verdict, shown), digest, True)
 
     def _absent(self, person: Dict[str, Any], memory: Dict[str, Any]) -> Dict[str, Any]:
         login = person["login"]
@@ -128,6 +129,7 @@ class Mac:
             return _outcome(Verdict(apple.UNKNOWN, str(error)))
         messages, changed = self._remove(login, found)
         if messages:
+            memory.setdefault(login, {})["addresses"] = person["addresses"]
             return _outcome(Verdict(KEPT, "; ".join(messages)), changed=changed)
         memory.pop(login, None)
         return _outcome(Verdict(REMOVED if changed else ABSENT), changed=changed)
@@ -158,9 +160,7 @@ class Mac:
         return messages, gone
 
     def _show(self, login: str) -> List[Profile]:
-        output = self._run(
-            "/usr/bin/profiles", "show", "-type", "configuration", "-user", login, "-output", "stdout-xml"
-        )
+        output = self._run("/usr/bin/profiles", "show", "-type", "configuration", "-user", login, "-output", "stdout-xml")
         try:
             found: List[Profile] = apple.shown(output, login)
         except apple.NotUnderstood as error:
@@ -191,6 +191,10 @@ class Mac:
             said = next((line.strip()[:200] for line in lines if line.strip()), "nothing")
             raise Failed("%s ended with code %d and says: %s" % (os.path.basename(command), done.returncode, said))
         return done.stdout
+
+
+def _add(verdict: Verdict, message: str) -> Verdict:
+    return verdict._replace(message="; ".join(filter(None, [verdict.message, message])))
 
 
 def _outcome(verdict: Verdict, profile: str = "", changed: bool = False) -> Dict[str, Any]:

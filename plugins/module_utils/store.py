@@ -131,7 +131,7 @@ class Store:
             data["remembered"] = self.remembered
         text = json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         content = text.encode("utf-8")
-        if content == self._old or (not sets and not self._old):
+        if content == self._old or (not sets and not self.remembered and not self._old):
             return
         place = paths.locate(self.anchor, self.relative + "/state.json")
         try:

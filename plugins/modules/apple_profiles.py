@@ -20,7 +20,8 @@ description:
 options:
   people:
     description: >-
-      The people of this Mac. Everybody whom an earlier run knew and who is not among them has left, and loses the profile.
+      The people of this Mac, as P(msp.charter_mail.mac_people#filter) gives them; further keys are ignored. Everybody whom an earlier run
+      knew and who is not among them has left, and loses the profile.
     type: list
     elements: dict
     required: true
@@ -39,7 +40,8 @@ options:
         type: path
         required: true
   files:
-    description: What M(msp.charter_mail.mail_files) returned as C(files) when it wrote the profiles. A profile that is not in place is not opened.
+    description: >-
+      What M(msp.charter_mail.mail_files) returned as C(files) when it wrote the profiles. A profile that is not in place is not opened.
     type: list
     elements: dict
     default: []
@@ -50,8 +52,8 @@ options:
     default: present
   open:
     description: >-
-      Whether a profile that is not installed yet, or is an old one, is opened, with the pane of System Settings where it is approved, for the
-      person who is logged in at the screen. Each content of a profile is opened once; when it was installed and is gone, once more.
+      Whether a profile that is not installed yet, or is an old one, is opened, with the pane of System Settings where it is approved, for
+      the person who is logged in at the screen. Each content of a profile is opened once; when it was installed and is gone, once more.
     type: bool
     default: false
   remove_pop:

@@ -80,8 +80,11 @@ def states(known: Known, owners: Iterable[DeviceOwner], profiles: Mapping[str, s
 
 def _state(known: Mapping[str, str] | None, profile: str) -> State:
     """What was said of another profile may still be waiting, but it is not what is in use."""
-    state = next((state for state in ORDER if known and known["state"] == state), "prepared")
-    return "outdated" if state == "installed" and known and known["profile"] != profile else state
+    if not known:
+        return "prepared"
+    if known["state"] == "installed" and known["profile"] != profile:
+        return "outdated"
+    return next((state for state in ORDER if state == known["state"]), "prepared")
 
 
 def _who(person: Mapping[str, Any]) -> tuple[str, str]:

@@ -1,0 +1,148 @@
+"""mac_profiles.yml as a technician runs it, for a folder that stands for a Mac with doubles of macOS's commands (tests/doubles/macos)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.playbook import LOCAL, ROOT, Run, play, tree
+
+SHEET = "address,full_name,machines,login,protocol,smtp_port,phones,state\n"
+SETTINGS = {
+    "mail_office": "Example",
+    "mail_domains": ["example.org"],
+    "mobile_contact": {"name": "IT", "phone": "+1 555 0100"},
+    "mobile_paper": "none",
+    "mail_probe": False,
+}
+JANE, INFO = "jane@example.org,Jane Hall,mac,jane,,,,", "info@example.org,Jane Hall,mac,jane,,,,"
+POP = "polly@example.org,Polly,mac,polly,pop,,ios,"
+
+
+class Mac:
+    """An office with one Mac: `office` is its folder, `root` stands for the Mac."""
+
+    def __init__(self, folder: Path) -> None:
+        self.office, self.root, self.out = folder / "acme", folder / "mac", folder / "build/mobile/acme"
+        (self.office / "group_vars").mkdir(parents=True)
+        (self.office / "hosts.yml").write_text(f'macos:\n  hosts: {{mac: {{mail_root: "{self.root}"}}}}\n{LOCAL}')
+        subprocess.run([ROOT / "tests/doubles/macos/install.sh", self.root], check=True)
+
+    def write(self, *rows: str, **settings: Any) -> Mac:
+        (self.office / "staff.csv").write_text(SHEET + "".join(f"{row}\n" for row in rows), encoding="utf-8")
+        (self.office / "group_vars/all.yml").write_text(yaml.safe_dump(SETTINGS | settings), encoding="utf-8")
+        return self
+
+    def run(self, *arguments: str, playbook: str = "playbooks/mac_profiles.yml", code: int = 0) -> Run:
+        done = play(playbook, "-i", self.office, *arguments, cwd=self.office.parent)
+        assert done.code == code, done.out
+        return done
+
+    def still(self, *arguments: str) -> Run:
+        """A run that changes nothing, not even a file's time."""
+        before = {path: path.stat().st_mtime_ns for folder in (self.root, self.out) for path in folder.rglob("*")}
+        done = self.run(*arguments)
+        after = {path: path.stat().st_mtime_ns for folder in (self.root, self.out) for path in folder.rglob("*")}
+        assert before == after, done.out
+        assert "changed=0" in done.row("mac ", "ok=") and "changed=0" in done.row("localhost ", "ok=")
+        return done
+
+    def at_the_mac(self, command: str, *arguments: str | Path) -> None:
+        subprocess.run([self.root / "usr/bin" / command, *arguments], check=True)
+
+    def approve(self, address: str) -> None:
+        self.at_the_mac("approve", address.partition("@")[0], self.file(address))
+
+    def file(self, address: str) -> Path:
+        return self.root / "Users" / address.partition("@")[0] / f"{address}-macos.mobileconfig"
+
+    def installed(self, login: str) -> list[str]:
+        file = self.root / "var/db/mac-double/profiles.json"
+        found = json.loads(file.read_text()) if file.exists() else {}
+        return [profile["ProfileIdentifier"] for profile in found.get(login, [])]
+
+    def opened(self) -> list[str]:
+        log = self.root / "var/db/mac-double/opened"
+        return log.read_text().splitlines() if log.exists() else []
+
+    def listed(self, words: str) -> bool:
+        return words in (self.out / "index.html").read_text(encoding="utf-8")
+
+
+PENDING, INSTALLED, OUTDATED = "waits for approval</td>", "in use</td>", "old settings in use</td>"
+
+
+@pytest.fixture
+def mac(tmp_path: Path) -> Mac:
+    return Mac(tmp_path)
+
+
+def test_from_nothing_to_installed_to_outdated(mac: Mac) -> None:
+    mac.write(JANE, INFO)
+    first = mac.run("--check")
+    assert not mac.file("jane@example.org").exists() and not mac.out.exists()
+    first.row("jane@example.org", "mac", "apple_mail", "unknown", "new")
+    first.row("mac: jane: the profile was not made yet")
+
+    # With the whole command, which says nothing of Macs being left out.
+    whole = mac.run(playbook="provision-mail.yml")
+    for address in ("jane@example.org", "info@example.org"):
+        whole.row(address, "mac", "apple_mail", "pending user approval", "new")
+    assert "left out" not in whole.out and "WARNING" not in whole.out
+    made = (mac.out / "jane@example.org/jane@example.org-macos.mobileconfig").read_bytes()
+    assert mac.file("jane@example.org").read_bytes() == made
+    assert mac.listed(PENDING)
+    mac.still()
+
+    mac.approve("jane@example.org")
+    run = mac.run()
+    run.row("jane@example.org", "apple_mail", "installed", "unchanged")
+    assert mac.listed(INSTALLED) and not mac.listed(PENDING)
+
+    mac.write(JANE, INFO.replace(",,,,", ",,465,,"))
+    run = mac.run()
+    run.row("jane@example.org", "apple_mail", "outdated", "updated")
+    run.row("mac: jane: info@example.org: outgoing port is 587 and should be 465")
+    assert mac.listed(OUTDATED)
+    # The list alone knows that too, from what it remembers; it asks nobody.
+    mac.write(JANE, INFO)
+    mac.run(playbook="playbooks/mobile_profiles.yml")
+    assert mac.listed(OUTDATED)
+    mac.run()
+    assert mac.listed(INSTALLED)
+
+
+def test_who_leaves_and_what_is_taken_back(mac: Mac) -> None:
+    mac.write(JANE, POP, apple_mail_open=True)
+    mac.at_the_mac("sit", "polly", "501")
+    mac.run().row("mac: polly: it was opened on the person's screen")
+    assert [line.split(" ", 1)[1] for line in mac.opened()][0] == "501 /Users/polly/polly@example.org-macos.mobileconfig"
+    mac.approve("jane@example.org")
+    run = mac.write(POP).run()
+    run.row("jane@example.org", "apple_mail", "removed", "removed")
+    assert not mac.file("jane@example.org").exists() and mac.installed("jane") == []
+    mac.approve("polly@example.org")
+    mac.run("-e", "apple_mail_state=absent", "-e", "apple_mail_remove_pop=true").row(
+        "polly@example.org", "apple_mail", "removed", "removed"
+    )
+    assert not mac.file("polly@example.org").exists() and mac.installed("polly") == []
+    assert not mac.listed(INSTALLED) and mac.listed("ready to hand out")
+
+
+def test_a_mac_of_an_mdm_is_not_contacted(mac: Mac) -> None:
+    before = tree(mac.root)
+    run = mac.write(JANE, apple_mail_mdm=True).run(playbook="provision-mail.yml")
+    assert tree(mac.root) == before
+    assert (mac.out / "jane@example.org/jane@example.org-macos.unsigned.mobileconfig").exists()
+    run.row("mac: left out of this run", "jane@example.org")
+
+
+def test_an_office_without_macs_hears_nothing_of_them(mac: Mac) -> None:
+    (mac.office / "hosts.yml").write_text(f'linux:\n  hosts: {{desk: {{mail_root: "{mac.root}"}}}}\n{LOCAL}')
+    run = mac.write("jane@example.org,Jane Hall,desk,jane,,,ios,").run(playbook="provision-mail.yml")
+    assert run.out.count("Phones and Macs: ") == 1 and "WARNING" not in run.out
