@@ -35,7 +35,7 @@ def office(made: Chain | None = None, profile_url: str = "") -> mobile.Office:
 
 def owner(*addresses: str, devices: tuple[str, ...] = ("ios", "android", "macos"), full_name: str = "Jane Doe") -> DeviceOwner:
     accounts = [account(address, full_name) for address in addresses or ("jane@example.org",)]
-    return DeviceOwner(full_name=full_name, login="", accounts=accounts, devices=list(devices))
+    return DeviceOwner(full_name=full_name, login="", accounts=accounts, devices=list(devices), macs=[])
 
 
 def made(person: DeviceOwner, where: mobile.Office, before: dict[str, bytes] | None = None) -> dict[str, bytes]:
@@ -89,7 +89,9 @@ def test_a_signature_stays_until_there_is_a_reason() -> None:
 
 
 def test_the_list_names_everybody() -> None:
-    page = mobile.index([owner(), owner("zoe@example.org", devices=("ios",), full_name="Zoë <b>")], office()).decode()
+    people = [owner(), owner("zoe@example.org", devices=("ios",), full_name="Zoë <b>")]
+    page = mobile.index(people, office(), {"jane@example.org": "outdated"}).decode()
+    assert page.count("old settings in use</td>") == 1
     assert "jane@example.org/index.html" in page and "zoe@example.org/index.html" in page and "Zoë &lt;b&gt;" in page
 
 
@@ -97,8 +99,8 @@ def test_a_page_may_have_a_pdf() -> None:
     where = office()._replace(to_pdf=lambda page: b"PDF of " + page.encode())
     files = made(owner(devices=("ios",)), where)
     assert files["jane@example.org.pdf"] == b"PDF of " + files["index.html"]
-    assert "jane@example.org/jane@example.org.pdf" in mobile.index([owner()], where).decode()
-    assert ".pdf" not in mobile.index([owner()], office()).decode()
+    assert "jane@example.org/jane@example.org.pdf" in mobile.index([owner()], where, {}).decode()
+    assert ".pdf" not in mobile.index([owner()], office(), {}).decode()
 
 
 @given(LOCAL_PART, LOCAL_PART)
