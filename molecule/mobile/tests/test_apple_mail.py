@@ -1,0 +1,62 @@
+"""What Macs get and say, over SSH and with real users and sudo. The commands of macOS are doubles (tests/doubles/macos)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fleet
+
+STATE = fleet.SSH_CONFIG.parent
+JANE, SMITH = ("jane", "jane@example.org"), ("smith", "ampersand@example.org")
+
+
+def row(out: str, *words: str) -> str:
+    (line,) = [line for line in out.splitlines() if all(word in line for word in words)]
+    return line
+
+
+def listed(address: str) -> str:
+    """State of the person's Mac in the office's list; it is the last of the devices."""
+    line = row((STATE / "out/index.html").read_text(encoding="utf-8"), address)
+    return line.split('<td class="state ')[-1].split('"')[0]
+
+
+def at_the_mac(command: str) -> str:
+    return fleet.machine("desk-13").check_output(f"sudo {command}")
+
+
+def test_the_file_is_the_person_s_own() -> None:
+    for login, address in (JANE, SMITH):
+        file = fleet.machine("desk-13").file(f"/home/{login}/{address}-macos.mobileconfig")
+        with fleet.machine("desk-13").sudo():
+            assert (file.user, file.exists) == (login, True)
+            assert file.content == Path(STATE, f"out/{address}/{address}-macos.mobileconfig").read_bytes()
+
+
+def test_how_far_everybody_is() -> None:
+    assert listed(JANE[1]) == "pending"
+    at_the_mac("approve jane /home/jane/jane@example.org-macos.mobileconfig")
+    out = fleet.play("mac_profiles")
+    for address in (JANE[1], "sales@example.org"):
+        assert row(out, address, "apple_mail").split()[2:] == ["apple_mail", "installed", "unchanged"]
+    assert "pending user approval" in row(out, SMITH[1], "apple_mail")
+    assert (listed(JANE[1]), listed(SMITH[1])) == ("installed", "pending")
+
+
+def test_a_waiting_profile_is_opened_by_its_person() -> None:
+    uid = at_the_mac("id -u smith")
+    at_the_mac(f"sit smith {uid}")
+    out = fleet.play("mac_profiles", "-e", "apple_mail_open=true")
+    assert row(out, "mac: smith: it was opened on the person's screen")
+    assert at_the_mac("cat /var/db/mac-double/opened").splitlines()[-2:] == [
+        f"{uid} {uid} /home/smith/ampersand@example.org-macos.mobileconfig",
+        f"{uid} {uid} x-apple.systempreferences:com.apple.Profiles-Settings.extension",
+    ]
+
+
+def test_everything_is_taken_back() -> None:
+    out = fleet.play("mac_profiles", "-e", "apple_mail_state=absent", "-e", "apple_mail_remove_pop=true")
+    assert "removed" in row(out, JANE[1], "apple_mail")
+    assert at_the_mac("find /home -name '*.mobileconfig'") == ""
+    assert at_the_mac("profiles show -type configuration -user jane -output stdout-xml") == ""
+    assert listed(JANE[1]) == "prepared"
