@@ -60,3 +60,5 @@ def test_everything_is_taken_back() -> None:
     assert at_the_mac("find /home -name '*.mobileconfig'") == ""
     assert at_the_mac("profiles show -type configuration -user jane -output stdout-xml") == ""
     assert listed(JANE[1]) == "prepared"
+    # As it was, for whoever runs the tests again.
+    assert "pending user approval" in row(fleet.play("mac_profiles"), JANE[1], "apple_mail")
