@@ -73,6 +73,8 @@ class CallbackModule(CallbackBase):
             self._summary.files(result.host.get_name(), data)
         elif action == "msp.charter_mail.apple_profiles":
             self._summary.profiles(result.host.get_name(), data)
+        elif action == "msp.charter_mail.mobile_files":
+            self._summary.handouts(data)
         elif action == "msp.charter_mail.mail_diagnosis" and "machine" in data:
             self._diagnosed[result.host.get_name()] = data["machine"]
             self._dir = data["dir"]

@@ -38,6 +38,7 @@ class Summary:
         self._verified: set[tuple[str, str, str]] = set()
         self._profiles: dict[tuple[str, str, str], str] = {}
         self._notes: list[str] = []
+        self._handouts = ""
         self._stopped: dict[str, str] = {}
         self._seen: set[str] = set()
 
@@ -83,6 +84,12 @@ class Summary:
             if person.get("message"):
                 self._notes.append(f"{machine}: {person['login']}: {person['message']}")
 
+    def handouts(self, result: Mapping[str, Any]) -> None:
+        """result: what mobile_files returned for the office."""
+        people = sum(person["state"] != "removed" for person in result.get("people", []))
+        if people:
+            self._handouts = f"Phones and Macs of {_count(people, 'person', 'people')}: {result['dest']}/index.html"
+
     def probe(self, machine: str, result: Mapping[str, Any]) -> None:
         """result: what mail_probe returned for the machine."""
         for end in result.get("endpoints", []):
@@ -108,7 +115,7 @@ class Summary:
         if self._states:
             yield ""
             yield from _table([HEADINGS, *(self._row(key) for key in sorted(self._states))])
-        rest = [*self._left_out(), *sorted(set(self._notes))]
+        rest = [*self._left_out(), *sorted(set(self._notes)), *filter(None, [self._handouts])]
         if rest:
             yield ""
             yield from rest
