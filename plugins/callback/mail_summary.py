@@ -74,7 +74,7 @@ class CallbackModule(CallbackBase):
         elif action == "msp.charter_mail.apple_profiles":
             self._summary.profiles(result.host.get_name(), data)
         elif action == "msp.charter_mail.mobile_files":
-            self._summary.handouts(data)
+            self._summary.handouts(data, Path.cwd())
         elif action == "msp.charter_mail.mail_diagnosis" and "machine" in data:
             self._diagnosed[result.host.get_name()] = data["machine"]
             self._dir = data["dir"]

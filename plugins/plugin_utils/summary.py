@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 # What happened to a file -> what a technician reads; of several files of one program the first word here counts.
@@ -84,11 +85,13 @@ class Summary:
             if person.get("message"):
                 self._notes.append(f"{machine}: {person['login']}: {person['message']}")
 
-    def handouts(self, result: Mapping[str, Any]) -> None:
-        """result: what mobile_files returned for the office."""
+    def handouts(self, result: Mapping[str, Any], here: PurePath) -> None:
+        """result: what mobile_files returned for the office. here: the folder that names of files are shown from."""
         people = sum(person["state"] != "removed" for person in result.get("people", []))
         if people:
-            self._handouts = f"Phones and Macs of {_count(people, 'person', 'people')}: {result['dest']}/index.html"
+            page = PurePath(result["dest"], "index.html")
+            page = page.relative_to(here) if page.is_relative_to(here) else page
+            self._handouts = f"Phones and Macs of {_count(people, 'person', 'people')}: {page}"
 
     def probe(self, machine: str, result: Mapping[str, Any]) -> None:
         """result: what mail_probe returned for the machine."""

@@ -146,4 +146,4 @@ def test_an_office_without_macs_hears_nothing_of_them(mac: Mac) -> None:
     (mac.office / "hosts.yml").write_text(f'linux:\n  hosts: {{desk: {{mail_root: "{mac.root}"}}}}\n{LOCAL}')
     run = mac.write("jane@example.org,Jane Hall,desk,jane,,,ios,").run(playbook="provision-mail.yml")
     assert run.out.count("Phones and Macs: ") == 1 and "WARNING" not in run.out
-    run.row(f"Phones and Macs of 1 person: {mac.out}/index.html")
+    run.row("Phones and Macs of 1 person: build/mobile/acme/index.html")
