@@ -18,7 +18,7 @@ readonly DESKTOP="thunderbird msmtp isync libsasl2-modules neomutt aerc bsdutils
 # Firewalls and the web server are there and off: a scenario that wants one switches it on.
 # shellcheck disable=SC2016  # for the image's shell
 readonly OFF='for unit in firewalld ufw nftables nginx; do systemctl disable --quiet $unit 2>/dev/null || true; done'
-readonly STANDIN="dovecot-imapd dovecot-pop3d postfix openssl nginx"
+readonly STANDIN="dovecot-imapd dovecot-pop3d postfix openssl nginx python3-apt"
 
 name() { echo "localhost/charter-mail-fleet:$1-$KEY"; }
 

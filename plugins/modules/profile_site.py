@@ -32,8 +32,8 @@ options:
     required: true
   url:
     description: >-
-      The office's C(mail_profile_url). Its last three parts are C({token}/{address}/{file}); the name, the port and what is before are where
-      the site answers.
+      The office's C(mail_profile_url). Its last three parts are C({token}/{address}/{file}); the site answers at the name and the port in
+      it, below what is before these parts.
     type: str
     default: ""
   link_secret:
@@ -93,19 +93,20 @@ files:
 """
 
 import base64
-import glob
+import contextlib
 import os
 import pwd
 import re
 import shutil
+from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.msp.charter_mail.plugins.module_utils import payload, site
 
-CONF = "/etc/nginx/conf.d"
-DATA = "/var/lib/charter-mail-profiles"
-MAIN = "/etc/nginx/nginx.conf"
+CONF = Path("/etc/nginx/conf.d")
+MAIN = Path("/etc/nginx/nginx.conf")
+DATA = Path("/var/lib/charter-mail-profiles")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -118,23 +119,24 @@ class Server:
 
     def __init__(self, module: AnsibleModule, data: Dict[str, Any]) -> None:
         self._module, self._data = module, data
-        self._conf = "%s/charter-mail-%s.conf" % (CONF, data["office"])
-        self._home = "%s/%s" % (DATA, data["office"])
-        self._current = self._home + "/current"
+        self._conf = CONF / ("charter-mail-%s.conf" % data["office"])
+        self._home = DATA / data["office"]
+        # A link to the folder that is served, which has the digest of its content as its name.
+        self._current = self._home / "current"
         self._nginx = module.get_bin_path("nginx", opt_dirs=["/usr/sbin", "/usr/local/sbin"])
         self.changed = False
         self.diff: List[Dict[str, str]] = []
 
     def wants_profiles(self) -> bool:
         """Whether others are served than the ones that should be."""
-        return os.path.basename(os.path.realpath(self._current)) != self._data["digest"] or not os.path.isdir(self._current)
+        return not self._current.is_dir() or self._current.resolve().name != self._data["digest"]
 
     def serve(self) -> None:
-        """Bring profiles and site up to date. Raises Refused with everything as it was."""
+        """Bring profiles and site up to date. Raises Refused, with the same served as before."""
         data, before = self._data, _read(self._conf)
-        text = site.render(data, self._current, os.path.exists("/proc/net/if_inet6"))
+        text = site.render(data, str(self._current), Path("/proc/net/if_inet6").exists())
         self._check_certificate()
-        for path in sorted(glob.glob(CONF + "/charter-mail-*.conf")):
+        for path in sorted(CONF.glob("charter-mail-*.conf")):
             if path != self._conf and data["host"] in site.names(_read(path) or ""):
                 raise Refused("%s is served for another office already, by %s; give this office a name of its own" % (data["host"], path))
         fresh = self.wants_profiles()
@@ -154,88 +156,85 @@ class Server:
     def remove(self) -> None:
         """Take profiles and site away."""
         before = _read(self._conf)
-        self.changed = before is not None or os.path.isdir(self._home)
+        self.changed = before is not None or self._home.is_dir()
         self._note("", before, False)
         if self.changed and not self._module.check_mode:
             if before is not None:
-                os.unlink(self._conf)
-            shutil.rmtree(self._home, ignore_errors=True)
-            try:
-                os.rmdir(DATA)
-            except OSError:
-                pass  # other offices' profiles, or none
+                self._conf.unlink()
+            if self._home.is_dir():
+                shutil.rmtree(str(self._home))
+            # Other offices' profiles may be in it.
+            with contextlib.suppress(OSError):
+                DATA.rmdir()
 
     def _check_certificate(self) -> None:
         for option in ("certificate", "key"):
             try:
-                with open(self._data[option], "rb"):
+                with Path(self._data[option]).open("rb"):
                     pass
             except OSError as error:
-                raise Refused("profile_server_%s: %s: %s" % (option, self._data[option], error.strerror))
+                raise Refused("profile_server_%s: %s: %s" % (option, self._data[option], error.strerror)) from error
 
     def _note(self, text: str, before: Optional[str], fresh: bool) -> None:
         if text != (before or ""):
-            header = {"before_header": self._conf, "after_header": self._conf}
-            self.diff.append(dict(header, before=site.shown(before or ""), after=site.shown(text)))
+            self._differ(self._conf, site.shown(before or ""), site.shown(text))
         if fresh:
-            old = sorted(name for _, _, names in os.walk(self._current + "/") for name in names)
-            new = sorted(os.path.basename(name) for name in self._data["names"])
-            header = {"before_header": self._current, "after_header": self._current}
-            self.diff.append(dict(header, before="".join(n + "\n" for n in old), after="".join(n + "\n" for n in new)))
+            old = sorted(path.name for path in self._current.glob("*/*"))
+            new = sorted(name.rpartition("/")[2] for name in self._data["names"])
+            self._differ(self._current, "".join(name + "\n" for name in old), "".join(name + "\n" for name in new))
+
+    def _differ(self, path: Path, before: str, after: str) -> None:
+        self.diff.append({"before_header": str(path), "after_header": str(path), "before": before, "after": after})
 
     def _unpack(self) -> None:
         """A folder with all profiles, which nginx's workers can read and nobody else."""
         group = self._group()
-        os.makedirs(DATA, mode=0o755, exist_ok=True)
-        os.chmod(DATA, 0o755)
-        new = "%s/%s" % (self._home, self._data["digest"])
-        shutil.rmtree(new, ignore_errors=True)
+        DATA.mkdir(exist_ok=True)
+        DATA.chmod(0o755)
+        new = self._home / self._data["digest"]
+        if new.exists():
+            shutil.rmtree(str(new))
+        new.mkdir(parents=True)
         for name in sorted(self._data["files"]):
-            path = "%s/%s" % (new, name)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "wb") as file:
-                file.write(base64.b64decode(self._data["files"][name]))
-        os.makedirs(new, exist_ok=True)
-        _restrict(self._home, 0o750, group)
-        for place, _, names in os.walk(new):
-            _restrict(place, 0o750, group)
-            for name in names:
-                _restrict(os.path.join(place, name), 0o640, group)
+            path = new / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(base64.b64decode(self._data["files"][name]))
+        for path in [self._home, new, *new.rglob("*")]:
+            os.chown(str(path), 0, group)
+            path.chmod(0o750 if path.is_dir() else 0o640)
 
     def _switch(self) -> None:
         """Let the new folder take the place of the old one in one step."""
-        half = self._home + "/.next"
-        if os.path.lexists(half):
-            os.unlink(half)
-        os.symlink(self._data["digest"], half)
-        os.replace(half, self._current)
-        for name in os.listdir(self._home):
-            if _DIGEST.fullmatch(name) and name != self._data["digest"]:
-                shutil.rmtree("%s/%s" % (self._home, name))
+        half = self._home / ".next"
+        with contextlib.suppress(FileNotFoundError):
+            half.unlink()
+        half.symlink_to(self._data["digest"])
+        half.replace(self._current)
+        for path in self._home.iterdir():
+            if _DIGEST.fullmatch(path.name) and path.name != self._data["digest"]:
+                shutil.rmtree(str(path))
 
     def _group(self) -> int:
         """The group of nginx's workers."""
         found = re.search(r"^\s*user\s+([^\s;]+)", _read(MAIN) or "", re.MULTILINE)
         for name in [found.group(1)] if found else ["www-data", "nginx"]:
-            try:
+            with contextlib.suppress(KeyError):
                 return pwd.getpwnam(name).pw_gid
-            except KeyError:
-                continue
         raise Refused("%s does not say as which user nginx runs; add a line like: user www-data;" % MAIN)
 
     def _place(self, text: str, before: Optional[str]) -> None:
         """Give the site its file, and take it back when nginx would not have it. nginx itself reads it only when it is reloaded."""
-        os.makedirs(CONF, exist_ok=True)
-        _write(self._conf, text)
+        CONF.mkdir(exist_ok=True)
         good = False
         try:
+            _write(self._conf, text)
             self._try()
             good = True
         finally:
-            if not good and before is None:
-                os.unlink(self._conf)
-            elif not good:
-                _write(self._conf, before or "")
+            if not good and before is not None:
+                _write(self._conf, before)
+            elif not good and self._conf.exists():
+                self._conf.unlink()
 
     def _try(self) -> None:
         code, out, said = self._module.run_command([self._nginx, "-T"])
@@ -247,26 +246,18 @@ class Server:
             raise Refused("nginx does not read %s; %s has to have the line: include %s/*.conf; in its http part" % (self._conf, MAIN, CONF))
 
 
-def _restrict(path: str, mode: int, group: int) -> None:
-    os.chown(path, 0, group)
-    os.chmod(path, mode)
-
-
-def _read(path: str) -> Optional[str]:
+def _read(path: Path) -> Optional[str]:
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
 
 
-def _write(path: str, text: str) -> None:
-    """In one step, for root alone. The name of the half file is none that nginx reads."""
-    half = path + ".half"
-    handle = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(half, path)
+def _write(path: Path, text: str) -> None:
+    """In one step; main() sees to it that it is for root alone. The name of the half file is none that nginx reads."""
+    half = path.with_name(path.name + ".half")
+    half.write_text(text, encoding="utf-8")
+    half.replace(path)
 
 
 def main() -> None:

@@ -40,10 +40,11 @@ class Site(NamedTuple):
 def token(folder: str, link: Link) -> str:
     """The part of a link that lets its owner fetch what is in the folder: "<seconds>-<MD5 in base64url>".
 
-    seconds: since 1970, at the end of the last day. The digest is of "<seconds> <folder> <secret>", as nginx's ngx_http_secure_link_module
-    computes it (source: nginx.org/en/docs/http/ngx_http_secure_link_module.html). MD5, the one thing that module knows, does here: who wants
-    to forge a link has to find a digest of an unknown text, and known collisions of MD5 do not help with that; the secret is the end of
-    the text, so that no known digest can be carried on; it has at least 32 characters, so that it cannot be found by trying.
+    seconds: since 1970, at the end of the last day. The digest is of "<seconds> <folder> <secret>", as nginx's
+    ngx_http_secure_link_module computes it (source: nginx.org/en/docs/http/ngx_http_secure_link_module.html). MD5, the one thing that
+    module knows, does here: who forges a link has to find the digest of a text that is partly unknown, and collisions, which MD5 is
+    weak against, do not help with that; the secret is the end of the text, so that no known digest can be carried on; and it has at
+    least 32 characters, so that it cannot be found by trying.
     """
     end = datetime.datetime.combine(link.until + datetime.timedelta(days=1), datetime.time(), datetime.UTC)
     seconds = int(end.timestamp())

@@ -178,7 +178,7 @@ def _profile_url_problems(url: str) -> list[Problem]:
     elif len(url) > _URL_MAX:
         what = f"has {len(url)} characters; {_URL_MAX} are the most that a QR code should hold"
     elif unknown:
-        what = f"{{{printable(unknown[0])}}} is not known; write {{address}} or {{file}} where each person's own part goes"
+        what = f"{{{printable(unknown[0])}}} is not known; write {{address}}, {{file}} or {{token}} where each person's own part goes"
     elif not places:
         what = "is the same for everybody; write {address} or {file} where each person's own part goes"
     else:

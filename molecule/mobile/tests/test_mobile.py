@@ -176,7 +176,7 @@ def test_an_iphone_s_code_is_the_link_to_its_profile(address: str) -> None:
     link = urlsplit(decode(place(address, "-ios.png")))
     assert (link.scheme, link.netloc) == ("https", "profiles.example.org")
     before, _, path = unquote(link.path).removeprefix("/office/").partition("/")
-    assert before.startswith("2129760000-") and OUT / path == place(address, "-ios.mobileconfig")
+    assert before.startswith("2130019200-") and OUT / path == place(address, "-ios.mobileconfig")
 
 
 @pytest.mark.parametrize("address", DEVICES)

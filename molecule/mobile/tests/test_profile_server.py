@@ -189,7 +189,7 @@ def test_a_broken_certificate_leaves_everything_as_it_was(certificate: str, line
     assert curl(link(JANE)).status == 200
 
 
-def test_two_offices_need_two_names(tmp_path: Path) -> None:
+def test_two_offices_need_two_names() -> None:
     other = "/etc/nginx/conf.d/charter-mail-other.conf"
     fleet.standin().check_output("sed s,/office/,/other/, %s > %s", CONF, other)
     try:
@@ -211,11 +211,11 @@ def test_who_left_has_no_profile_and_a_check_changes_nothing(tmp_path: Path, put
     state = str(fleet.SSH_CONFIG.parent)
     settings.write_text(settings.read_text(encoding="utf-8").replace("../../../.cache/fleet/mobile", state), encoding="utf-8")
     # The people's own folder is another one, for the tests of the other files.
-    arguments = ["--inventory", str(office), "-e", f"mobile_dir={tmp_path / 'out'}"]
+    arguments = ["-e", f"mobile_dir={tmp_path / 'out'}"]
     assert curl(link(YAMADA)).status == 200
-    office_serves(*arguments, "--check", "--diff")
+    fleet.play("serve_profiles", *arguments, "--check", "--diff", inventory=office)
     assert curl(link(YAMADA)).status == 200
-    office_serves(*arguments)
+    fleet.play("serve_profiles", *arguments, inventory=office)
     assert (curl(link(YAMADA)).status, curl(link(JANE)).status) == (404, 200)
     releases = fleet.standin().check_output("ls /var/lib/charter-mail-profiles/inventory").split()
     assert len(releases) == 2 and "current" in releases
