@@ -89,5 +89,6 @@ def reason(said: str, secret: str) -> str:
     """Why nginx refuses its configuration, as one line without the secret."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     line = next((line for line in lines if "[emerg]" in line), lines[0] if lines else "no reason given")
-    line = re.sub(r"^nginx: (\[emerg\] )?", "", line)
+    # The same is said once with a time and a process and once with nginx's name.
+    line = re.sub(r"^(.*\[emerg\] (\d+#\d+: )?|nginx: )", "", line)
     return line.replace(secret, "(secret)") if secret else line

@@ -114,8 +114,9 @@ def test_what_is_shown_of_the_site_and_of_nginx_has_no_secret() -> None:
     text = site.render(values, "/root", ipv6=False)
     assert SECRET in text and "[::]" not in text and "^/v1[.]0/" in text and site.names(text) == ["a.test"]
     assert SECRET not in site.shown(text) and "(not shown)" in site.shown(text)
-    said = f'nginx: [warn] x\nnginx: [emerg] bad "{SECRET}" in /etc/nginx/conf.d/x.conf:3\nnginx: configuration file test failed\n'
-    assert site.reason(said, SECRET) == 'bad "(secret)" in /etc/nginx/conf.d/x.conf:3'
+    for before in ("nginx: [emerg] ", "2026/06/15 12:52:31 [emerg] 1143#1143: "):
+        said = f'nginx: [warn] x\n{before}bad "{SECRET}" in /etc/nginx/conf.d/x.conf:3\nnginx: configuration file test failed\n'
+        assert site.reason(said, SECRET) == 'bad "(secret)" in /etc/nginx/conf.d/x.conf:3'
 
 
 def test_a_token_is_known_to_the_address_of_profiles() -> None:
