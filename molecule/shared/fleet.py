@@ -101,9 +101,9 @@ def thunderbird(host: str, login: str) -> dict[str, Any]:
     return ask_thunderbird(host, login, passwords=passwords, send_to=boxes[0].address, subject=subject())
 
 
-def play(playbook: str, *arguments: str, code: int = 0) -> str:
-    """What a technician sees who runs one of the project's playbooks for this office; `code` is how it should end."""
-    command = ["ansible-playbook", "--inventory", str(SCENARIO / "inventory"), str(PROJECT / "playbooks" / f"{playbook}.yml"), *arguments]
+def play(playbook: str, *arguments: str, code: int = 0, inventory: Path = SCENARIO / "inventory") -> str:
+    """What a technician sees who runs one of the project's playbooks, for this office; `code` is how it should end."""
+    command = ["ansible-playbook", "--inventory", str(inventory), str(PROJECT / "playbooks" / f"{playbook}.yml"), *arguments]
     done = subprocess.run(command, env={**os.environ, "ANSIBLE_FORCE_COLOR": "0"}, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout

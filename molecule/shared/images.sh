@@ -13,11 +13,12 @@ CACHE=${CHARTER_MAIL_CACHE:-$(realpath "$HERE/../..")/.cache}/images
 KEY=$(date +%G%V)-$(sha256sum "${BASH_SOURCE[0]}" | cut -c 1-8)
 readonly CACHE KEY
 
-readonly MACHINE="systemd systemd-sysv dbus openssh-server sudo python3 ca-certificates iproute2 netcat-openbsd procps"
+readonly MACHINE="systemd systemd-sysv dbus openssh-server sudo python3 ca-certificates iproute2 netcat-openbsd procps curl"
 readonly DESKTOP="thunderbird msmtp isync libsasl2-modules neomutt aerc bsdutils nftables ufw firewalld socat"
-# Firewalls are there and off: a scenario that wants one switches it on.
-readonly OFF="systemctl disable --quiet firewalld ufw nftables 2>/dev/null || true"
-readonly STANDIN="dovecot-imapd dovecot-pop3d postfix openssl"
+# Firewalls and the web server are there and off: a scenario that wants one switches it on.
+# shellcheck disable=SC2016  # for the image's shell
+readonly OFF='for unit in firewalld ufw nftables nginx; do systemctl disable --quiet $unit 2>/dev/null || true; done'
+readonly STANDIN="dovecot-imapd dovecot-pop3d postfix openssl nginx python3-apt"
 
 name() { echo "localhost/charter-mail-fleet:$1-$KEY"; }
 

@@ -24,6 +24,7 @@ from ansible.utils.display import Display
 
 from ..module_utils import apple
 from ..plugin_utils import handout, macs, mobile, pdf
+from ..plugin_utils.links import ending_warning, link_of
 from ..plugin_utils.model import DeviceOwner, check_office, device_owners
 from ..plugin_utils.plain import plain
 from ..plugin_utils.problem import Problem, printable
@@ -45,6 +46,8 @@ _ARGUMENTS: dict[str, Any] = {
     "dest": {"type": "path", "required": True},
     "providers": {"type": "list", "elements": "dict", "required": True},
     "profile_url": _TEXT,
+    "link_secret": {**_TEXT, "no_log": True},
+    "link_until": _TEXT,
     "description": _TEXT,
     "consent": _TEXT,
     "removal_date": _TEXT,
@@ -93,6 +96,8 @@ class ActionModule(ActionBase):
         refuse(problems)
         if office.signer and owners and (warning := expiry_warning(office.signer, now)):
             display.warning(warning)
+        if office.link and owners and (warning := ending_warning(office.link, now.date())):
+            display.warning(warning)
         paper = arguments["paper"]
         if not owners or paper == "none":
             pass
@@ -121,7 +126,9 @@ class ActionModule(ActionBase):
             found.append(problem._replace(field="mail_office" if problem.field == "name" else f"mobile_{problem.field}"))
         texts, unknown = texts_of(arguments["language"])
         found += unknown
-        return mobile.Office(settings, signer, arguments["profile_url"], page, texts), found
+        link, wrong = link_of(arguments["profile_url"], arguments["link_secret"], arguments["link_until"])
+        found += wrong
+        return mobile.Office(settings, signer, arguments["profile_url"], page, texts, link=link), found
 
     def _signer(self, given: Mapping[str, str], folder: Path, now: datetime.datetime) -> tuple[Signer | None, list[Problem]]:
         names = [name for name in ("certificate", "key", "chain") if given.get(name)]
@@ -157,7 +164,7 @@ class ActionModule(ActionBase):
         """Bring the folder up to date, person by person."""
         fingerprint = office.signer and office.signer.fingerprint
         tools = [*_tool(), paper, version("weasyprint")] if office.to_pdf else _tool()
-        alike = _digest([*office.settings, fingerprint, office.profile_url, office.page, office.texts["lang"], tools])
+        alike = _digest([*office.settings, fingerprint, office.profile_url, office.link, office.page, office.texts["lang"], tools])
         people = []
         try:
             try:

@@ -38,7 +38,18 @@ options:
   profile_url:
     description: >-
       Where iPhones fetch the profile, an https address. C({address}) in it stands for the name of the person's folder, C({file}) for that
-      of the profile. Empty when the office serves none; then the page says how to send the file.
+      of the profile, C({token}) for what makes the link one that cannot be guessed and that ends. Empty when the office serves none; then
+      the page says how to send the file.
+    type: str
+    default: ""
+  link_secret:
+    description: >-
+      What the tokens are made with, at least 32 characters, letters a to z, digits and C(+/=._~-). It is in no file and no message.
+    type: str
+    default: ""
+  link_until:
+    description: >-
+      Last day on which links with a token work, as in 2027-06-30 (UTC). A warning is given when they have ended and 30 days before.
     type: str
     default: ""
   description:

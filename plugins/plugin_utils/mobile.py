@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from . import android, handout, qr
+from .links import Link, token
 from .mobileconfig import Device, Settings, profile
 from .model import DeviceOwner, has_control
 from .problem import Problem, printable
@@ -22,7 +23,7 @@ INDEX = "index.html"
 _NAME_MAX = 200
 
 # What a profile_url can have in braces.
-_PLACES = ("address", "file")
+_PLACES = ("address", "file", "token")
 
 _URL_MAX = 500
 
@@ -31,8 +32,8 @@ WHERE = "group_vars/all.yml"
 
 
 class Office(NamedTuple):
-    """What is the same for everybody. profile_url: an https address with {address} or {file} in it, empty for none.
-    page, texts: what handout() takes. to_pdf: makes a PDF of a page, None for no PDFs.
+    """What is the same for everybody. profile_url: an https address with {address}, {file} or {token} in it, empty for none.
+    page, texts: what handout() takes. to_pdf: makes a PDF of a page, None for no PDFs. link: with what tokens are made, if there are any.
     """
 
     settings: Settings
@@ -41,6 +42,7 @@ class Office(NamedTuple):
     page: handout.Office
     texts: Mapping[str, Any]
     to_pdf: Callable[[str], bytes] | None = None
+    link: Link | None = None
 
 
 def settings_of(options: Mapping[str, Any], organization: str, today: datetime.date) -> tuple[Settings, list[Problem]]:
@@ -111,6 +113,8 @@ def files(owner: DeviceOwner, office: Office, read: Callable[[str], bytes]) -> d
     url = ""
     if "ios" in devices and office.profile_url:
         url = office.profile_url.replace("{address}", quote(base)).replace("{file}", quote(names["ios"]))
+        if office.link:
+            url = url.replace("{token}", token(base, office.link))
         pictures = qr.pictures(url)
         made |= {f"{base}-ios.svg": pictures.svg, f"{base}-ios.png": pictures.png}
         codes["ios"] = pictures.svg.decode()
@@ -174,7 +178,7 @@ def _profile_url_problems(url: str) -> list[Problem]:
     elif len(url) > _URL_MAX:
         what = f"has {len(url)} characters; {_URL_MAX} are the most that a QR code should hold"
     elif unknown:
-        what = f"{{{printable(unknown[0])}}} is not known; write {{address}} or {{file}} where each person's own part goes"
+        what = f"{{{printable(unknown[0])}}} is not known; write {{address}}, {{file}} or {{token}} where each person's own part goes"
     elif not places:
         what = "is the same for everybody; write {address} or {file} where each person's own part goes"
     else:

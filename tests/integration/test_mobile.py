@@ -131,6 +131,21 @@ def test_a_whole_office(office: Office, tmp_path: Path) -> None:
     assert tree(office.out) == content
 
 
+def test_links_that_cannot_be_guessed(office: Office) -> None:
+    url, page = "https://mail.example.org/{token}/{address}/{file}", "jane@example.org/index.html"
+    office.write(JANE, ZOE, mail_profile_url=url, mobile_link_secret="short", mobile_link_until="soon")
+    assert [line.partition(": ")[2].partition(":")[0] for line in office.bad()] == ["mobile_link_secret", "mobile_link_until"]
+    secret, other = "s" * 40, "o" * 40
+    day = (NOW + 10 * DAY).date().isoformat()
+    run = office.write(JANE, ZOE, mobile_link_secret=secret, mobile_link_until=day).good("--diff", "-vvv")
+    assert f"the links to profiles end on {day}" in " ".join(run.out.split()) and secret not in run.out
+    before = tree(office.out)
+    office.good(changed=False)
+    assert "1 updated, 1 unchanged" in office.write(JANE, ZOE, mobile_link_secret=other).good().out
+    assert office.read(page) != before[page]
+    assert not [path for path in office.out.rglob("*") for word in (secret, other) if path.is_file() and word.encode() in path.read_bytes()]
+
+
 def test_only_what_changes_is_written(office: Office) -> None:
     office.sign_with(current())
     office.write(JANE, ZOE).good()

@@ -128,7 +128,7 @@ def test_an_ordinary_address_is_its_own_file_name_and_a_long_one_is_cut() -> Non
         ({"profile_url": "https:///{file}"}, 'mail_profile_url: "https:///{file}" is not an https address'),
         (
             {"profile_url": "https://mail.test/{name}"},
-            "mail_profile_url: {name} is not known; write {address} or {file} where each person's own part goes",
+            "mail_profile_url: {name} is not known; write {address}, {file} or {token} where each person's own part goes",
         ),
         (
             {"profile_url": "https://mail.test/"},

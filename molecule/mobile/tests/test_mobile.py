@@ -175,7 +175,8 @@ def test_codes_and_settings_file_open_the_mailboxes(address: str) -> None:
 def test_an_iphone_s_code_is_the_link_to_its_profile(address: str) -> None:
     link = urlsplit(decode(place(address, "-ios.png")))
     assert (link.scheme, link.netloc) == ("https", "profiles.example.org")
-    assert OUT / unquote(link.path).removeprefix("/") == place(address, "-ios.mobileconfig")
+    before, _, path = unquote(link.path).removeprefix("/office/").partition("/")
+    assert before.startswith("2130019200-") and OUT / path == place(address, "-ios.mobileconfig")
 
 
 @pytest.mark.parametrize("address", DEVICES)

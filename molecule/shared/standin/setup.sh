@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Turns this container into the stand-in for the provider's mail servers: real Dovecot and Postfix under the provider's names,
 # one address and one certificate per name, so that a wrong host name, port or TLS mode is refused as it would be there.
+# For a web server of the office's it makes the name and the certificate; no such server is set up.
 # Prints the /etc/hosts lines of the names. Mail to anyone without a mailbox here is thrown away: none of it leaves.
 set -euo pipefail
 
@@ -26,7 +27,8 @@ misnamed.test      993 imap tls      misnamed
 misnamed.test      587 smtp starttls misnamed
 unknown.test       993 imap tls      unknown
 unknown.test       587 smtp starttls unknown
-implicit.test      587 smtp tls"
+implicit.test      587 smtp tls
+profiles.example.org 443 web tls"
 
 mkdir -p "$DIR"
 cd "$DIR"
@@ -65,7 +67,7 @@ dovecot() {
       "$address" "$DIR" "$name" "$DIR" "$name"
   done <names >>/etc/dovecot/dovecot.conf
   while read -r name port service _; do
-    [ "$service" = smtp ] || listener "$service" "$(address "$name")" "$port"
+    [[ "$service" = smtp || "$service" = web ]] || listener "$service" "$(address "$name")" "$port"
   done <<<"$ENDPOINTS" >>/etc/dovecot/dovecot.conf
   systemctl restart dovecot
 }
