@@ -12,7 +12,7 @@ description:
   - Reads C(staff.csv) beside C(hosts.yml) and gives every machine the rows of its people as C(mail_staff).
   - Adds no machine. Adds the group C(staff) with one group per person that holds the person's machines, so that
     C(ansible-inventory --graph) shows who has what and C(--limit person_jane_example_org) names a person's machines. Adds the groups of
-    the platforms, C(linux), C(windows) and C(macos), where C(hosts.yml) has no such group.
+    the platforms, C(linux), C(windows) and C(macos), and C(profile_server), where C(hosts.yml) has none of the name.
   - Takes UTF-8 (with or without a byte order mark) or UTF-16 text; comma, semicolon or tab; quoted cells; CRLF; blank lines; lines
     that start with C(#).
   - A sheet with problems is never half a sheet. They are kept in C(mail_staff_sheets), and M(msp.charter_mail.mail_check) stops the run.
@@ -65,7 +65,7 @@ class InventoryModule(BaseInventoryPlugin):
 
     def _add_groups(self, sheet: Sheet) -> None:
         # A play for a group that an office has no machine in is skipped without a warning.
-        for group in ("staff", *PLATFORMS):
+        for group in ("staff", *PLATFORMS, "profile_server"):
             self.inventory.add_group(group)
         for row in sheet.rows:
             group = self.inventory.add_group(re.sub(r"\W", "_", f"person_{row['address'].lower()}", flags=re.ASCII))

@@ -136,7 +136,7 @@ class Summary:
             machine = self._machines.get(name, {"platform": "", "people": []})
             why = self._stopped.get(name)
             if not why and machine["platform"] == "macos":
-                why = "left out of this run; what its people need is for playbooks/mac_profiles.yml"
+                why = "left out of this run; what its people need is for playbooks/deliver_profiles.yml"
             elif not why and machine["platform"] and machine["platform"] != "linux":
                 why = f"left out, {machine['platform']} machines are not provisioned by this version"
             elif not why:

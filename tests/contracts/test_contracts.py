@@ -88,7 +88,7 @@ def test_a_playbook_is_a_list_of_roles(playbook: Path) -> None:
 def test_the_root_holds_one_entry_playbook() -> None:
     (entry,) = [path for path in ROOT.glob("*.yml") if path.name != "galaxy.yml"]
     playbooks = [play["ansible.builtin.import_playbook"] for play in load(entry)]
-    assert playbooks == ["playbooks/provision_mail.yml", "playbooks/mac_profiles.yml"]
+    assert playbooks == ["playbooks/provision_mail.yml", "playbooks/deliver_profiles.yml"]
 
 
 def test_the_list_of_programs_and_the_roles_agree() -> None:

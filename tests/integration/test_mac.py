@@ -1,4 +1,4 @@
-"""mac_profiles.yml as a technician runs it, for a folder that stands for a Mac with doubles of macOS's commands (tests/doubles/macos)."""
+"""deliver_profiles.yml as a technician runs it, for a folder that stands for a Mac with doubles of its commands (tests/doubles/macos)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Mac:
         (self.office / "group_vars/all.yml").write_text(yaml.safe_dump(SETTINGS | settings), encoding="utf-8")
         return self
 
-    def run(self, *arguments: str, playbook: str = "playbooks/mac_profiles.yml", code: int = 0) -> Run:
+    def run(self, *arguments: str, playbook: str = "playbooks/deliver_profiles.yml", code: int = 0) -> Run:
         done = play(playbook, "-i", self.office, *arguments, cwd=self.office.parent)
         assert done.code == code, done.out
         return done

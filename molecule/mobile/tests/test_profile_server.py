@@ -53,7 +53,7 @@ def link(address: str, kind: str = "ios", seconds: int = FUTURE, owner: str = ""
 
 
 def serve(*arguments: str, code: int = 0) -> str:
-    return fleet.play("serve_profiles", *arguments, code=code)
+    return fleet.play("deliver_profiles", "--tags", "profile_server", *arguments, code=code)
 
 
 @pytest.fixture
@@ -213,9 +213,9 @@ def test_who_left_has_no_profile_and_a_check_changes_nothing(tmp_path: Path, put
     # The people's own folder is another one, for the tests of the other files.
     arguments = ["-e", f"mobile_dir={tmp_path / 'out'}"]
     assert curl(link(YAMADA)).status == 200
-    fleet.play("serve_profiles", *arguments, "--check", "--diff", inventory=office)
+    fleet.play("deliver_profiles", "--tags", "profile_server", *arguments, "--check", "--diff", inventory=office)
     assert curl(link(YAMADA)).status == 200
-    fleet.play("serve_profiles", *arguments, inventory=office)
+    fleet.play("deliver_profiles", "--tags", "profile_server", *arguments, inventory=office)
     assert (curl(link(YAMADA)).status, curl(link(JANE)).status) == (404, 200)
     releases = fleet.standin().check_output("ls /var/lib/charter-mail-profiles/inventory").split()
     assert len(releases) == 2 and "current" in releases
