@@ -189,6 +189,13 @@ def test_a_broken_certificate_leaves_everything_as_it_was(certificate: str, line
     assert curl(link(JANE)).status == 200
 
 
+def test_all_that_the_office_got_wrong_at_once() -> None:
+    wrong = ["-e", "mail_profile_url=https://profiles.example.org/{token}/{file}", "-e", "profile_server_key=my.key"]
+    out = serve("--check", *wrong, code=2)
+    assert "does not end with /{token}/{address}/{file}" in out and 'profile_server_key: "my.key" is not a path on the server' in out
+    assert curl(link(JANE)).status == 200
+
+
 def test_two_offices_need_two_names() -> None:
     other = "/etc/nginx/conf.d/charter-mail-other.conf"
     fleet.standin().check_output("sed s,/office/,/other/, %s > %s", CONF, other)
