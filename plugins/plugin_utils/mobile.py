@@ -27,6 +27,9 @@ _PLACES = ("address", "file", "token")
 
 _URL_MAX = 500
 
+# Devices as the list of people calls them.
+_LISTED: Mapping[str, handout.Device] = {"ios": "ios", "android": "android", "macos": "mac"}
+
 # Only for messages: where the office says all this.
 WHERE = "group_vars/all.yml"
 
@@ -153,8 +156,7 @@ def index(owners: Iterable[DeviceOwner], office: Office, macs: Mapping[str, hand
             "page": f"{folder(owner)}/{INDEX}",
             "pdf": f"{folder(owner)}/{folder(owner)}.pdf" if office.to_pdf else None,
             "devices": {
-                "mac" if name == "macos" else name: macs.get(folder(owner), "prepared") if name == "macos" else "prepared"  # type: ignore[misc]
-                for name in owner["devices"]
+                _LISTED[name]: macs.get(folder(owner), "prepared") if name == "macos" else "prepared" for name in owner["devices"]
             },
         }
         for owner in owners

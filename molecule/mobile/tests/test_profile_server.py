@@ -206,14 +206,14 @@ def test_who_left_has_no_profile_and_a_check_changes_nothing(tmp_path: Path) -> 
 
 
 def test_everything_is_taken_back_and_the_secret_shown_nowhere() -> None:
-    fleet.standin().check_output("cp %s /root/before", CONF)
+    fleet.standin().check_output("cp %s /var/tmp/before", CONF)
     assert re.search(r"standin .*changed=2", serve("-e", "profile_server_state=absent"))
     assert not fleet.standin().file(CONF).exists
     assert not fleet.standin().file("/var/lib/charter-mail-profiles").exists
     assert fleet.standin().run("nginx -t && systemctl is-active nginx").rc == 0
     assert fleet.machine("desk-12").run(f"curl --silent {HOST}/").rc == 7
     out = serve("--diff", "-vvv")
-    assert fleet.standin().run("cmp %s /root/before", CONF).rc == 0
+    assert fleet.standin().run("cmp %s /var/tmp/before", CONF).rc == 0
     assert curl(link(JANE)).status == 200
     secret = SETTINGS["mobile_link_secret"]
     assert "(not shown)" in out and secret not in out
