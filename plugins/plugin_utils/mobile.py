@@ -155,9 +155,7 @@ def index(owners: Iterable[DeviceOwner], office: Office, macs: Mapping[str, hand
             "addresses": [account["address"] for account in owner["accounts"]],
             "page": f"{folder(owner)}/{INDEX}",
             "pdf": f"{folder(owner)}/{folder(owner)}.pdf" if office.to_pdf else None,
-            "devices": {
-                _LISTED[name]: macs.get(folder(owner), "prepared") if name == "macos" else "prepared" for name in owner["devices"]
-            },
+            "devices": {_LISTED[name]: macs.get(folder(owner), "prepared") if name == "macos" else "prepared" for name in owner["devices"]},
         }
         for owner in owners
     ]
