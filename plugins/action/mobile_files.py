@@ -376,7 +376,7 @@ def _profiles(store: Store, owners: Iterable[DeviceOwner]) -> dict[str, str]:
     for folder in (mobile.folder(owner) for owner in owners if owner["macs"]):
         # In check mode there may be none yet.
         with contextlib.suppress(apple.NotUnderstood):
-            digests[folder] = apple.digest(apple.read(store.read(folder, f"{folder}-macos.unsigned.mobileconfig")))
+            digests[folder] = apple.digest(apple.read(store.read(folder, mobile.profile_file(folder, "macos", unsigned=True))))
     return digests
 
 

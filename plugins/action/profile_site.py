@@ -15,7 +15,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.msp.charter_mail.plugins.module_utils.payload import pack
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.links import link_of, site_of
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobile import WHERE, file_name
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobile import PROFILES, WHERE, file_name, profile_file
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.plain import plain
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.problem import Problem, printable
 
@@ -33,7 +33,6 @@ _ARGUMENTS: dict[str, Any] = {
 }
 # Paths stand between quotes in nginx's file.
 _PATH = re.compile(r"/[^\"$\\\x00-\x1f\x7f]+")
-_KINDS = ("ios", "macos")
 
 
 class ActionModule(ActionBase):
@@ -70,10 +69,10 @@ class ActionModule(ActionBase):
         found: dict[str, bytes] = {}
         for person in given["people"]:
             folder = person["folder"]
-            for kind in _KINDS:
+            for kind in PROFILES:
                 if kind not in person["devices"]:
                     continue
-                name = f"{folder}/{folder}-{kind}.mobileconfig"
+                name = f"{folder}/{profile_file(folder, kind)}"
                 try:
                     found[name] = Path(given["source"], name).read_bytes()
                 except OSError as error:

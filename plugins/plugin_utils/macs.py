@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .handout import State
-from .mobile import folder
+from .mobile import folder, profile_file
 from .model import DeviceOwner, Person
 
 PROGRAM = "apple_mail"
@@ -37,12 +37,11 @@ def mac_people(people: Iterable[Person], made: Mapping[str, Any]) -> list[dict[s
             "full_name": person["full_name"],
             "accounts": [{**account, "programs": [PROGRAM]} for account in person["accounts"]],
             "addresses": [account["address"] for account in person["accounts"]],
-            "signed": f"{stem}.mobileconfig",
-            "profile": f"{stem}.unsigned.mobileconfig",
+            "signed": f"{made['dest']}/{name}/{profile_file(name, 'macos')}",
+            "profile": f"{made['dest']}/{name}/{profile_file(name, 'macos', unsigned=True)}",
         }
         for person in people
         for name in [folders[_who(person)]]
-        for stem in [f"{made['dest']}/{name}/{name}-macos"]
     ]
 
 

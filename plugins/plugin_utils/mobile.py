@@ -18,6 +18,8 @@ from .problem import Problem, printable
 from .signing import Signer, sign, still_good
 
 INDEX = "index.html"
+# Devices that get a profile.
+PROFILES: tuple[Device, ...] = ("ios", "macos")
 
 # Room for "-ios.unsigned.mobileconfig" and a temporary name in the 255 bytes that file systems allow.
 _NAME_MAX = 200
@@ -96,6 +98,11 @@ def file_name(address: str) -> str:
     return name if len(name) <= _NAME_MAX else f"{name[: _NAME_MAX - 13]}~{hashlib.sha256(address.encode()).hexdigest()[:12]}"
 
 
+def profile_file(folder: str, device: str, unsigned: bool = False) -> str:
+    """Name of the profile for a device (ios, macos) in the person's folder: the one to hand out, or the one without a signature."""
+    return f"{folder}-{device}{'.unsigned' if unsigned else ''}.mobileconfig"
+
+
 def files(owner: DeviceOwner, office: Office, read: Callable[[str], bytes]) -> dict[str, bytes]:
     """Everything for one person, name -> content.
 
@@ -106,13 +113,12 @@ def files(owner: DeviceOwner, office: Office, read: Callable[[str], bytes]) -> d
     made: dict[str, bytes] = {}
     names: handout.Files = {}
     codes: handout.Codes = {"ios": None, "android": []}
-    kinds: tuple[Device, ...] = ("ios", "macos")
-    for kind in kinds:
+    for kind in PROFILES:
         if kind in devices:
-            names[kind] = name = f"{base}-{kind}.mobileconfig"
+            names[kind] = name = profile_file(base, kind)
             plist = profile(accounts, kind, office.settings)
             made[name] = _signed(plist, office.signer, read(name))
-            made[f"{base}-{kind}.unsigned.mobileconfig"] = plist
+            made[profile_file(base, kind, unsigned=True)] = plist
     url = ""
     if "ios" in devices and office.profile_url:
         url = office.profile_url.replace("{address}", quote(base)).replace("{file}", quote(names["ios"]))

@@ -72,7 +72,8 @@ def mac(tmp_path: Path) -> Mac:
 
 
 def judged(want: apple.Profile, *found: apple.Profile) -> tuple[str, str]:
-    return tuple(apple.judge(want, list(found)))  # type: ignore[return-value]
+    verdict = apple.judge(want, list(found))
+    return verdict.state, verdict.message
 
 
 def without(name: str) -> apple.Profile:
