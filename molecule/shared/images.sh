@@ -15,7 +15,7 @@ readonly CACHE KEY
 
 readonly MACHINE="systemd systemd-sysv dbus openssh-server sudo python3 ca-certificates iproute2 netcat-openbsd procps curl"
 readonly DESKTOP="thunderbird msmtp isync libsasl2-modules neomutt aerc bsdutils nftables ufw firewalld socat"
-# Firewalls and the web server are there and off: a scenario that wants one switches it on.
+# Firewalls and the web server are there and off: a scenario that wants one switches it on. No image has them all, so one may be missing.
 # shellcheck disable=SC2016  # for the image's shell
 readonly OFF='for unit in firewalld ufw nftables nginx; do systemctl disable --quiet $unit 2>/dev/null || true; done'
 readonly STANDIN="dovecot-imapd dovecot-pop3d postfix openssl nginx python3-apt"
