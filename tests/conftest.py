@@ -5,5 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from hypothesis import settings
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "collections"))
+
+# The machine may be busy: how long a test takes says nothing.
+settings.register_profile("charter-mail", deadline=None)
+settings.load_profile("charter-mail")

@@ -6,7 +6,8 @@ The format is the common ground of INI files: ``[section]`` heads, ``key = value
 ``#`` or ``;``, blank lines. Lines before the first head belong to the section ``""``, so a file without any head
 works too. An indented line without ``=`` continues the value above it.
 
-Only text comes in and goes out; nothing here touches a disk. Runs on targets: Python 3.8, standard library only.
+Only text comes in and goes out; nothing here touches a disk. Other people wrote the text: everything here takes time in proportion to
+its length. Runs on targets: Python 3.8, standard library only.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 Keys = Dict[str, Dict[str, str]]
 """section -> key -> value; the section "" holds the lines before the first head."""
 
-_LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r|$)")
-_HEAD = re.compile(r"^\s*\[([^\]\r\n]+)\]\s*$")
-_PAIR = re.compile(r"^(\s*([^=\[\s#;][^=]*?)\s*=[ \t]*)(.*?)\s*$", re.DOTALL)
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r|$)")  # not splitlines(), for which many more characters end a line
+
+MAX_TEXT = 256 * 1024
+MAX_LINE = 64 * 1024
+"""Characters. No settings file that people keep comes near; what does is something else."""
 
 
 class NotUnderstood(ValueError):
@@ -37,18 +40,15 @@ class _Line(NamedTuple):
 
 
 class Merged(NamedTuple):
-    """What :func:`merge` returns.
-
-    ``text`` is the new file, ``sections`` names the sections that this call had to add, ``empty`` is true when
-    nothing but blank lines is left.
-    """
+    """What :func:`merge` returns: the new file, and whether nothing but blank lines is left."""
 
     text: str
-    sections: List[str]
     empty: bool
 
 
 def _parse(text: str) -> List[_Line]:
+    if len(text) > MAX_TEXT:
+        raise NotUnderstood("it is longer than %d characters, which no settings file is" % MAX_TEXT)
     lines: List[_Line] = []
     section = ""
     after_pair = False
@@ -57,22 +57,24 @@ def _parse(text: str) -> List[_Line]:
             continue
         body = raw.rstrip("\r\n")
         end = raw[len(body) :]
-        stripped = body.strip()
+        if len(body) > MAX_LINE:
+            raise NotUnderstood("line %d is longer than %d characters" % (number, MAX_LINE))
         if "\0" in body:
             raise NotUnderstood("line %d holds a NUL byte" % number)
+        stripped = body.strip()
+        lead, sign, value = body.partition("=")
         if not stripped or stripped[0] in "#;":
             lines.append(_Line("other", body, end, section, "", "", ""))
             after_pair = False
-            continue
-        head = _HEAD.match(body)
-        if head:
-            section = head.group(1)
+        elif stripped[0] == "[":
+            if len(stripped) < 3 or stripped.find("]") != len(stripped) - 1:
+                raise NotUnderstood("line %d is neither a [section], a key = value, nor a comment" % number)
+            section = stripped[1:-1]
             lines.append(_Line("head", body, end, section, "", "", ""))
             after_pair = False
-            continue
-        pair = _PAIR.match(body)
-        if pair:
-            lines.append(_Line("pair", body, end, section, pair.group(2), pair.group(1), pair.group(3)))
+        elif sign and lead.strip():
+            blanks = len(value) - len(value.lstrip(" \t"))
+            lines.append(_Line("pair", body, end, section, lead.strip(), lead + sign + value[:blanks], value.strip()))
             after_pair = True
         elif after_pair and body[0] in " \t":
             lines.append(_Line("more", body, end, section, lines[-1].key, "", ""))
@@ -122,7 +124,6 @@ def merge(
     text: str,
     ours: Keys,
     before: Optional[Dict[str, List[str]]] = None,
-    our_sections: Optional[List[str]] = None,
     equals: str = "=",
 ) -> Merged:
     """Put our keys into ``text`` and take out those we put there before and no longer want.
@@ -130,7 +131,7 @@ def merge(
     A key that already has our value keeps its line to the byte. A key that is there twice gets our value in both
     places, because programs differ in which one counts. The sign between key and value is the file's own, ``equals``
     in a file without keys. New keys go to the end of their section, new sections to the end of the file after one
-    blank line. Sections named in ``our_sections`` go, with that blank line, once they are empty.
+    blank line. A section that we had keys in goes, with that blank line, once it is empty.
 
     Raises NotUnderstood when ``text`` does not parse; nothing is guessed then.
     """
@@ -139,9 +140,44 @@ def merge(
     newline = next((line.end for line in lines if line.end), "\n")
     equals = _sign(lines) or equals
     lines = _enforce(lines, ours, before or {})
-    lines = _drop_empty(lines, ours, our_sections or [])
-    lines, added = _add(lines, ours, equals, newline)
-    return Merged(bom + "".join(line.text + line.end for line in lines), added, not any(line.text.strip() for line in lines))
+    lines = _drop_empty(lines, ours, before or {})
+    lines = _add(lines, ours, equals, newline)
+    return Merged(bom + "".join(line.text + line.end for line in lines), not any(line.text.strip() for line in lines))
+
+
+def sections(text: str) -> List[str]:
+    """Names of the sections in the text, each once. Raises NotUnderstood."""
+    return list(dict.fromkeys(line.section for line in _parse(text.lstrip("\ufeff")) if line.kind == "head"))
+
+
+def restore(text: str, earlier: str, taken: List[str]) -> str:
+    """Take the sections named ``taken`` out of ``text`` and put in what they were in ``earlier``, each where it stands now.
+
+    Raises NotUnderstood when one of the texts does not parse.
+    """
+    bom = "\ufeff" if text.startswith("\ufeff") else ""
+    blocks: Dict[str, str] = {}
+    for name, block in _blocks(_parse(earlier.lstrip("\ufeff"))):
+        blocks[name] = blocks.get(name, "") + block
+    kept: List[str] = []
+    for name, block in _blocks(_parse(text[len(bom) :])):
+        kept.append(blocks.pop(name, "") if name in taken else block)
+    for name in taken:  # it is not in the text any more
+        if blocks.get(name):
+            ends = not kept or kept[-1].endswith(("\n", "\r"))
+            kept.append(("" if ends else "\n") + blocks[name])
+    return bom + "".join(kept)
+
+
+def _blocks(lines: List[_Line]) -> List[Tuple[str, str]]:
+    """The text by section, in its order; lines before the first head are the section ""."""
+    return [(lines[start].section, "".join(line.text + line.end for line in lines[start:end])) for start, end in _spans(lines)]
+
+
+def _spans(lines: List[_Line]) -> List[Tuple[int, int]]:
+    """First line of each section, its head, and the line behind its last."""
+    bounds = [number for number, line in enumerate(lines) if line.kind == "head" or number == 0] + [len(lines)]
+    return [(start, bounds[number]) for number, start in enumerate(bounds[:-1], 1)]
 
 
 def equals_sign(text: str) -> str:
@@ -174,22 +210,21 @@ def _enforce(lines: List[_Line], ours: Keys, before: Dict[str, List[str]]) -> Li
     return kept
 
 
-def _drop_empty(lines: List[_Line], ours: Keys, our_sections: List[str]) -> List[_Line]:
+def _drop_empty(lines: List[_Line], ours: Keys, before: Dict[str, List[str]]) -> List[_Line]:
     kept: List[_Line] = []
-    for index, line in enumerate(lines):
-        if line.kind == "head" and line.section in our_sections and not ours.get(line.section):
-            rest = lines[index + 1 :]
-            end = next((i for i, later in enumerate(rest) if later.kind == "head"), len(rest))
-            if not any(later.text.strip() for later in rest[:end]):
-                if kept and not kept[-1].text.strip():
-                    kept.pop()
-                continue
-        kept.append(line)
+    for start, end in _spans(lines):
+        head, below = lines[start], lines[start + 1 : end]
+        ours_alone = head.kind == "head" and head.section in before and not ours.get(head.section)
+        if ours_alone and not any(line.text.strip() for line in below):
+            if kept and not kept[-1].text.strip():
+                kept.pop()
+            kept += below
+        else:
+            kept += lines[start:end]
     return kept
 
 
-def _add(lines: List[_Line], ours: Keys, equals: str, newline: str) -> Tuple[List[_Line], List[str]]:
-    added: List[str] = []
+def _add(lines: List[_Line], ours: Keys, equals: str, newline: str) -> List[_Line]:
     for section, keys in ours.items():
         there = {line.key for line in lines if line.kind == "pair" and line.section == section}
         new = [_pair(section, key, value, equals, newline) for key, value in keys.items() if key not in there]
@@ -197,7 +232,6 @@ def _add(lines: List[_Line], ours: Keys, equals: str, newline: str) -> Tuple[Lis
             continue
         place = _end_of_section(lines, section)
         if place is None:
-            added.append(section)
             place = len(lines)
             new.insert(0, _Line("head", "[%s]" % section, newline, section, "", "", ""))
             if lines:
@@ -205,7 +239,7 @@ def _add(lines: List[_Line], ours: Keys, equals: str, newline: str) -> Tuple[Lis
         if place and not lines[place - 1].end:
             lines[place - 1] = lines[place - 1]._replace(end=newline)
         lines = lines[:place] + new + lines[place:]
-    return lines, added
+    return lines
 
 
 def _pair(section: str, key: str, value: str, equals: str, newline: str) -> _Line:

@@ -7,12 +7,15 @@ Runs on targets: Python 3.8, standard library only.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
-from typing import AbstractSet, Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from ansible_collections.msp.charter_mail.plugins.module_utils import paths, persons, store, units
+from ansible_collections.msp.charter_mail.plugins.module_utils import backups, keyfile, paths, persons, plans, store, units
 from ansible_collections.msp.charter_mail.plugins.module_utils import payload as parcel
+
+Result = Dict[str, Any]
 
 
 class Options(NamedTuple):
@@ -27,6 +30,14 @@ class Options(NamedTuple):
     diff: bool
     secrets: List[str]
     remember: Dict[str, Any] = {}
+
+
+class _Home(NamedTuple):
+    """A person's home: where it is, what the machine calls it, and whose its files have to be (None: not looked at)."""
+
+    anchor: paths.Anchor
+    shown: str
+    owner: Optional[Tuple[int, int]]
 
 
 def open_store(root: str, platform: str) -> store.Store:
@@ -68,58 +79,80 @@ def _unit(data: Dict[str, Any]) -> units.Unit:
 class Machine:
     """One run of one set on one machine."""
 
-    def __init__(self, options: Options):
+    def __init__(self, options: Options, files: Optional[List[Result]] = None):
+        """files: where outcomes go, for who wants them also of a run that could not be brought to its end."""
         self.options = options
-        self.hidden = store.variants(options.secrets)
         self.store = open_store(options.root, options.platform)
-        self.files: List[Dict[str, Any]] = []
+        self.files: List[Result] = [] if files is None else files
         self.diff: List[Dict[str, str]] = []
-        self.fresh: Dict[str, Optional[Dict[str, Any]]] = {}
+        self._before: Dict[str, plans.Record] = {}  # what earlier runs remembered, by dest
+        self._records: Dict[str, Optional[plans.Record]] = {}  # what is remembered of each file, None: no longer
+        self._order: List[str] = []  # dest of all of them, in the order of writing
+        self._silent: Set[str] = set()  # logins whose home does not answer
 
-    def apply(self, files: List[Dict[str, Any]]) -> None:
+    def apply(self, files: List[plans.Item]) -> None:
         """Write, remove, remember. Outcomes are in ``files``, diffs in ``diff`` afterwards. Raises store.StoreError."""
-        name = self.options.name
-        if self.options.root and not self.options.check and files:
-            os.makedirs(self.options.root, mode=0o755, exist_ok=True)
-        if not self.options.check and (files or self.store.sets.get(name)):
+        options, name = self.options, self.options.name
+        if options.root and not options.check and files:
+            os.makedirs(options.root, mode=0o755, exist_ok=True)
+        if not options.check and (files or self.store.sets.get(name)):
             self.store.prepare()
-        records = self.store.sets.get(name, [])
-        known = {record["dest"] for record in records}
-        # A file that is only kept up when we wrote it before (`when_empty: keep`).
-        files = [item for item in files if not item.get("only_known") or item["dest"] in known]
         try:
-            for login, block in itertools.groupby(order(files, records), key=lambda unit: unit.login):
-                for result in self._block(login, list(block)):
-                    self.files.extend(result["files"])
-                    self.diff.extend(result["diff"])
-                    self.fresh.update(result["records"])
+            records = self.store.sets.get(name, [])
+            known = {record["dest"] for record in records}
+            # A file that is only kept up when we wrote it before (`when_empty: keep`).
+            files = [item for item in files if not item.get("only_known") or item["dest"] in known]
+            units_of = order(files, records)
+            taken = {id(unit): self._taken(unit) for unit in units_of}
+            self._remember([item for unit in units_of if not taken[id(unit)] for item in unit.wanted])
+            for personal, stretch in itertools.groupby(units_of, key=lambda unit: unit.login is not None):
+                mine: List[units.Unit] = []
+                for unit in stretch:
+                    if taken[id(unit)]:
+                        self._take(units.not_done(unit._replace(gone=[]), taken[id(unit)], "refused", ""))
+                    if not taken[id(unit)] or unit.gone:
+                        mine.append(unit._replace(wanted=[]) if taken[id(unit)] else unit)
+                for result in self._for_people(mine) if personal else self._for_machine(mine):
+                    self._take(result)
+            self.store.remembered.update(options.remember)
+            self._save()
         finally:
-            if not self.options.check:
-                self._remember(files, records)
-                self.store.release()
+            self.store.release()
 
-    def _remember(self, files: List[Dict[str, Any]], records: List[Dict[str, Any]]) -> None:
-        old = {record["dest"]: record for record in records}
-        now = {**old, **self.fresh}
-        first = [item["dest"] for item in files]
-        rest = [dest for dest in old if dest not in set(first)]
+    def _take(self, result: Result) -> None:
+        self.files.extend(result["files"])
+        self.diff.extend(result["diff"])
+
+    def _remember(self, wanted: List[plans.Item]) -> None:
+        """Before the first file is touched: what is meant to be written."""
+        old = self._before = {record["dest"]: record for record in self.store.sets.get(self.options.name, [])}
+        self._records.update(old)
+        for item in wanted:
+            record = old.get(item["dest"])
+            if item["strategy"] == "once" and record is not None:
+                continue
+            keys: Optional[Dict[str, List[str]]] = None
+            content = plans.content_of(item)
+            if item["strategy"] == "keys":
+                try:
+                    ours = keyfile.read_keys(item["content"])
+                except keyfile.NotUnderstood:
+                    continue  # said where the file is planned
+                content, keys = plans.keys_digest(plans.listed(ours)), keyfile.names(ours)
+            self._records[item["dest"]] = store.intend(record or store.begin(item), content, keys)
         # What could not be removed stays behind what is written, where it will again be removed first.
-        self.store.sets[self.options.name] = [record for dest in first + rest for record in [now.get(dest)] if record]
-        self.store.remembered.update(self.options.remember)
-        self.store.save()
+        self._order = list(dict.fromkeys([item["dest"] for item in wanted] + list(old)))
+        self._save()
 
-    def _block(self, login: Optional[str], block: List[units.Unit]) -> List[Dict[str, Any]]:
-        mine: List[units.Unit] = []
-        results: List[Dict[str, Any]] = []
-        for unit in block:
-            message = self._taken(unit)
-            if message:
-                results.append(units.refuse(unit._replace(gone=[]), message))
-            else:
-                mine.append(unit)
-        if login is None:
-            return results + self._for_machine(mine)
-        return results + self._for_person(login, mine)
+    def _learn(self, records: Dict[str, Optional[plans.Record]]) -> None:
+        """After the files of somebody: what became of them."""
+        self._records.update(records)
+        self._save()
+
+    def _save(self) -> None:
+        if not self.options.check:
+            self.store.sets[self.options.name] = [record for dest in self._order for record in [self._records.get(dest)] if record]
+            self.store.save()
 
     def _taken(self, unit: units.Unit) -> str:
         for item in unit.wanted:
@@ -128,102 +161,97 @@ class Machine:
                 return "%s belongs to the set %s" % (item["dest"], other)
         return ""
 
-    def _job(self, anchor: paths.Anchor, home: str, owner: Optional[Tuple[int, int]], busy: AbstractSet[str]) -> units.Job:
+    def _job(self, anchor: paths.Anchor, home: str, owner: Optional[Tuple[int, int]]) -> plans.Job:
         options = self.options
-        records = {record["dest"]: record for record in self.store.sets.get(options.name, [])}
-        return units.Job(
-            anchor,
-            home,
-            owner,
-            options.check,
-            options.diff,
-            options.take_over,
-            self.hidden,
-            busy,
-            records,
-            self._backup,
-        )
+        where = backups.HOME if home else self.store.relative
+        attic = backups.Attic(anchor, where + "/backups", options.backups)
+        meant = {dest: record for dest, record in self._records.items() if record}
+        how = (options.check, options.diff, options.take_over, options.secrets)
+        return plans.Job(anchor, home, owner, *how, frozenset(), self._before, meant, attic)
 
-    def _backup(self, dest: str, content: bytes) -> None:
-        self.store.backup(dest, content, self.options.backups)
-
-    def _for_machine(self, block: List[units.Unit]) -> List[Dict[str, Any]]:
+    def _for_machine(self, block: List[units.Unit]) -> List[Result]:
         root = self.options.root
         if not root and os.geteuid():
-            return [units.refuse(unit, "files of the machine need root rights") for unit in block]
-        job = self._job(paths.Anchor(root or "/", "machine"), "", None if root else (0, 0), frozenset())
-        return [units.run(unit, job) for unit in block]
-
-    def _for_person(self, login: str, block: List[units.Unit]) -> List[Dict[str, Any]]:
-        if self.options.root:
-            home = parcel.home_below(self.options.platform, login)
-            anchor = self._prefixed_home(home)
-            job = self._job(anchor, "C:" + home[2:] if home.startswith("/C/") else home, None, frozenset())
-            return [units.run(unit, job) for unit in block]
-        person = persons.find(login)
-        if person is None:
-            return [units.refuse(unit, "this machine has no login %s" % login) for unit in block]
-        problem = persons.home_problem(person)
-        if problem is None and os.geteuid() not in (0, person.uid):
-            problem = "without root rights only the own home can be written"
-        if problem is not None:
-            return [units.refuse(unit, problem) for unit in block]
-        busy: AbstractSet[str] = frozenset()
-        if any(item.get("running") for unit in block for item in unit.wanted + unit.gone):
-            busy = frozenset(persons.running(person.uid))
-        job = self._job(paths.Anchor(person.home, "home"), person.home, (person.uid, -1), busy)
-
-        def work(backup: persons.Backup) -> List[Dict[str, Any]]:
-            return [units.run(unit, job._replace(backup=backup)) for unit in block]
-
-        if os.geteuid():
-            return work(self._backup)
-        try:
-            results: List[Dict[str, Any]] = persons.as_person(person, work, self._backup)
-        except persons.NotDone as error:
-            return [units.lost(unit, job, str(error)) for unit in block]
+            return [units.not_done(unit, "files of the machine need root rights", "refused", "refused") for unit in block]
+        job = self._job(paths.Anchor(root or "/", "machine"), "", None if root else (0, 0))
+        results = [units.run(unit, job) for unit in block]
+        for result in results:
+            self._learn(result["records"])
         return results
 
-    def _prefixed_home(self, home: str) -> paths.Anchor:
+    def _for_people(self, block: List[units.Unit]) -> List[Result]:
+        """The units of people, who may be many: each person's in one go, what came of it in the order of the units."""
+        theirs: Dict[str, List[int]] = {}
+        for number, unit in enumerate(block):
+            theirs.setdefault(str(unit.login), []).append(number)
+        results: Dict[int, Result] = {}
+        for login, answer in self._each(list(theirs), lambda login, home: self._work([block[n] for n in theirs[login]], home)):
+            for position, number in enumerate(theirs[login]):
+                if isinstance(answer, persons.Deleted):
+                    unit = block[number]
+                    results[number] = units.not_done(unit, str(answer), "refused", "removed")
+                    results[number]["records"] = {record["dest"]: None for record in unit.gone}
+                elif isinstance(answer, persons.Away):
+                    results[number] = units.not_done(block[number], str(answer), "refused", "waiting")
+                elif isinstance(answer, persons.NotDone):
+                    results[number] = units.not_done(block[number], str(answer), "failed", "failed")
+                else:
+                    results[number] = answer[position]
+                self._records.update(results[number]["records"])
+            self._save()
+        return [results[number] for number in range(len(block))]
+
+    def _work(self, block: List[units.Unit], home: _Home) -> List[Result]:
+        """Runs with the rights of the person."""
+        job = self._job(home.anchor, home.shown, home.owner)
+        if home.owner is not None:
+            job = job._replace(inode=os.stat(home.anchor.path).st_ino)
+            if any(data.get("running") for unit in block for data in unit.wanted + unit.gone):
+                job = job._replace(running=frozenset(persons.running(home.owner[0])))
+        return [units.run(unit, job) for unit in block]
+
+    def _each(self, logins: List[str], work: Callable[[str, _Home], Any]) -> Iterator[Tuple[str, Any]]:
+        """Do work in the homes of people: who, and what came of it or persons.NotDone, in the order in which they are ready."""
+        tasks: List[Tuple[persons.Person, persons.Work]] = []
+        for login in logins:
+            person = None if self.options.root else persons.find(login)
+            if self.options.root:
+                yield login, work(login, self._prefixed_home(login))
+            elif person is None:
+                yield login, persons.absence(login)
+            elif os.geteuid() not in (0, person.uid):
+                yield login, persons.Away("without root rights only the own home can be written")
+            elif login in self._silent:
+                yield login, persons.NotDone("the home %s did not answer before" % person.home)
+            else:
+                home = _Home(paths.Anchor(person.home, "home"), person.home, (person.uid, -1))
+                tasks.append((person, functools.partial(work, login, home)))
+        for number, answer in persons.each(tasks):
+            login = tasks[number][0].login
+            if isinstance(answer, persons.Silent):
+                self._silent.add(login)
+            yield login, answer
+
+    def _prefixed_home(self, login: str) -> _Home:
         """The home below the prefix; made when missing, as a real machine would have it."""
+        home = parcel.home_below(self.options.platform, login)
         machine = paths.Anchor(self.options.root, "machine")
         path = self.options.root.rstrip("/") + home
         if not self.options.check and not os.path.isdir(path):
             paths.close(paths.locate(machine, home.rpartition("/")[0] + "/x", 0o755))
             paths.close(paths.locate(machine, home + "/x", 0o700))
-        return paths.Anchor(path, "home")
+        return _Home(paths.Anchor(path, "home"), "C:" + home[2:] if home.startswith("/C/") else home, None)
 
     def evidence(self, checks: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
         """Look for the proof that the programs took the accounts up. One answer per address and program."""
-        answers: List[Dict[str, Any]] = []
-        for login, group in itertools.groupby(checks, key=lambda check: check["login"]):
-            mine = list(group)
-            verified = self._proven(login, mine)
-            for index, check in enumerate(mine):
-                answers.append({"address": check["address"], "program": check["program"], "verified": verified[index]})
-        return answers
-
-    def _proven(self, login: str, checks: List[Dict[str, Any]]) -> List[bool]:
-        nothing = [False] * len(checks)
-        if self.options.root:
-            below: List[bool] = persons.proven(self.options.root.rstrip("/") + parcel.home_below(self.options.platform, login), checks)
-            return below
-        person = persons.find(login)
-        if person is None or persons.home_problem(person) is not None:
-            return nothing
-        if os.geteuid() == person.uid:
-            own: List[bool] = persons.proven(person.home, checks)
-            return own
-        if os.geteuid():
-            return nothing
-        home = person.home
-
-        def look(_backup: persons.Backup) -> List[bool]:
-            seen: List[bool] = persons.proven(home, checks)
-            return seen
-
-        try:
-            found: List[bool] = persons.as_person(person, look, self._backup)
-        except persons.NotDone:
-            return nothing
-        return found
+        theirs: Dict[str, List[Dict[str, Any]]] = {}
+        for check in checks:
+            theirs.setdefault(check["login"], []).append(check)
+        proven: Dict[str, List[bool]] = {}
+        for login, answer in self._each(list(theirs), lambda login, home: persons.proven(home.anchor.path, theirs[login])):
+            proven[login] = [False] * len(theirs[login]) if isinstance(answer, persons.NotDone) else answer
+        return [
+            {"address": check["address"], "program": check["program"], "verified": proven[login][number]}
+            for login in theirs
+            for number, check in enumerate(theirs[login])
+        ]

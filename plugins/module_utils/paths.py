@@ -29,6 +29,14 @@ class Refused(Exception):
     """The path is not safe to use. The message is one sentence for people."""
 
 
+class Unreadable(Refused):
+    """A regular file that is there and may not be read. ``found`` is what can be told from outside; it has no content."""
+
+    def __init__(self, found: Found):
+        super().__init__("it cannot be read by the one it should belong to")
+        self.found = found
+
+
 class Anchor(NamedTuple):
     """The directory a path may not leave.
 
@@ -83,16 +91,18 @@ class Place(NamedTuple):
     name: str
     made: List[str]  # directories made on the way, relative to the anchor, outermost first
     inner: str  # the resolved path relative to the anchor
+    links: Tuple[str, ...] = ()  # the links that stood for the file itself, the first one first, relative to the anchor
 
 
 class Found(NamedTuple):
-    """A regular file as it was read."""
+    """A regular file as it was read, or a link that is looked at as a file of its own."""
 
     content: bytes
     mode: int
     uid: int
     gid: int
     mark: Tuple[int, int, int, int]  # inode, size, mtime, ctime: tells whether it changed since
+    link: Optional[str] = None  # where it leads, for a link
 
 
 def _trusted_groups() -> Tuple[int, ...]:
@@ -108,15 +118,17 @@ def _split(path: str) -> List[str]:
     return [part for part in path.split("/") if part not in ("", ".")]
 
 
-def locate(anchor: Anchor, relative: str, dir_mode: Optional[int] = None) -> Place:
+def locate(anchor: Anchor, relative: str, dir_mode: Optional[int] = None, follow: bool = True) -> Place:
     """Find the directory that holds the file ``relative``; make the missing directories when ``dir_mode`` is given.
+
+    A link in the file's place is followed, unless ``follow`` is false: then the link itself is what was asked for.
 
     Raises Refused for a path that leaves the anchor or cannot be trusted, OSError for what the system says.
     """
     handle = anchor.open()
     if handle is None:
         return Place(None, "", [], relative)
-    walk = _Walk(anchor, relative, dir_mode, handle)
+    walk = _Walk(anchor, relative, dir_mode, handle, follow)
     try:
         while walk.queue:
             place = walk.step()
@@ -135,14 +147,16 @@ def locate(anchor: Anchor, relative: str, dir_mode: Optional[int] = None) -> Pla
 class _Walk:
     """Where we are on the way to a file: one open handle for each directory entered."""
 
-    def __init__(self, anchor: Anchor, relative: str, dir_mode: Optional[int], handle: int):
+    def __init__(self, anchor: Anchor, relative: str, dir_mode: Optional[int], handle: int, follow: bool):
         self.anchor = anchor
         self.relative = relative
         self.dir_mode = dir_mode
         self.handles = [handle]
         self.trail: List[str] = []
         self.made: List[str] = []
+        self.follow = follow
         self.links = 0
+        self.stood_for_it: List[str] = []
         self.queue = _split(relative)
 
     def step(self) -> Optional[Place]:
@@ -155,7 +169,9 @@ class _Walk:
             info = os.stat(part, dir_fd=self.handles[-1], follow_symlinks=False)
         except FileNotFoundError:
             return self._missing(part)
-        if stat.S_ISLNK(info.st_mode):
+        if stat.S_ISLNK(info.st_mode) and (self.queue or self.follow):
+            if not self.queue:
+                self.stood_for_it.append("/".join(self.trail + [part]))
             self._link(part, info)
             return None
         if not self.queue:
@@ -169,7 +185,7 @@ class _Walk:
         return os.path.join(self.anchor.path, *self.trail, part)
 
     def _arrived(self, part: str) -> Place:
-        return Place(self.handles.pop(), part, self.made, "/".join(self.trail + [part]))
+        return Place(self.handles.pop(), part, self.made, "/".join(self.trail + [part]), tuple(self.stood_for_it))
 
     def _enter(self, part: str) -> None:
         self.handles.append(os.open(part, _DIR_FLAGS, dir_fd=self.handles[-1]))
@@ -212,6 +228,13 @@ class _Walk:
         self.queue = (way or []) + self.queue
 
 
+def reason(error: Exception) -> str:
+    """Why it did not work, in words: what the system says without its number, or our own sentence."""
+    if isinstance(error, PermissionError):
+        return "no right to it: %s" % error.strerror
+    return str((error.strerror if isinstance(error, OSError) else None) or error)
+
+
 def close(place: Place) -> None:
     """Give the directory handle back."""
     if place.handle is not None:
@@ -231,7 +254,10 @@ def read(place: Place) -> Optional[Found]:
         if error.errno in (errno.ELOOP, errno.ENXIO):
             raise Refused("it is not a regular file") from None
         if error.errno in (errno.EACCES, errno.EPERM):
-            raise Refused("it cannot be read by the one it should belong to") from None
+            info = os.stat(place.name, dir_fd=place.handle, follow_symlinks=False)
+            if stat.S_ISREG(info.st_mode):
+                raise Unreadable(Found(b"", stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid, _mark(info))) from None
+            raise Refused("it is not a regular file") from None
         raise
     try:
         info = os.fstat(handle)
@@ -244,6 +270,13 @@ def read(place: Place) -> Optional[Found]:
         return Found(content, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid, _mark(info))
     finally:
         os.close(handle)
+
+
+def read_link(place: Place) -> Found:
+    """A link as a thing of its own, for a place that was located without following it. Raises OSError."""
+    info = os.stat(place.name, dir_fd=place.handle, follow_symlinks=False)
+    target = os.readlink(place.name, dir_fd=place.handle)
+    return Found(b"", stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid, _mark(info), target)
 
 
 def same(place: Place, found: Optional[Found]) -> bool:
@@ -266,7 +299,7 @@ def stage(place: Place, content: bytes, mode: int, owner: Optional[Tuple[int, in
     ACL another) are set before the name exists, so nobody ever sees a half-made file. A new file gets the context
     that its directory hands down.
     """
-    name = ".%s.charter-mail-%s" % (place.name[:200], secrets.token_hex(6))
+    name = _temporary(place) + secrets.token_hex(6)
     handle = os.open(
         name,
         os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC,
@@ -286,6 +319,25 @@ def stage(place: Place, content: bytes, mode: int, owner: Optional[Tuple[int, in
         discard(place, name)
         raise
     return name
+
+
+def _temporary(place: Place) -> str:
+    return ".%s.charter-mail-" % place.name[:200]
+
+
+def sweep(place: Place) -> None:
+    """Remove what runs that were killed have left of :func:`stage` for this file. The caller keeps other runs out."""
+    if place.handle is None:
+        return
+    begin = _temporary(place)
+    for name in os.listdir(place.handle):
+        rest = name[len(begin) :]
+        if not name.startswith(begin) or len(rest) != 12 or rest.strip("0123456789abcdef"):
+            continue
+        with contextlib.suppress(OSError):
+            info = os.stat(name, dir_fd=place.handle, follow_symlinks=False)
+            if info.st_uid == os.geteuid() and (stat.S_ISREG(info.st_mode) or stat.S_ISLNK(info.st_mode)):
+                os.unlink(name, dir_fd=place.handle)
 
 
 def _copy_attributes(place: Place, target: int) -> None:
@@ -314,10 +366,26 @@ def put(place: Place, temporary: str) -> None:
         os.fsync(place.handle)
 
 
-def discard(place: Place, name: str) -> None:
-    """Remove a file if it is there."""
+def put_link(place: Place, target: str) -> None:
+    """Let a link to ``target`` take the place of the file, in one step."""
+    name = _temporary(place) + secrets.token_hex(6)
+    os.symlink(target, name, dir_fd=place.handle)
+    put(place, name)
+
+
+def move(place: Place, name: str, other: str) -> None:
+    """Rename a file of the same directory if it is there; what had the other name is gone then."""
     with contextlib.suppress(FileNotFoundError):
+        os.rename(name, other, src_dir_fd=place.handle, dst_dir_fd=place.handle)
+
+
+def discard(place: Place, name: str) -> bool:
+    """Remove a file; False when it is not there."""
+    try:
         os.unlink(name, dir_fd=place.handle)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def remove_directories(anchor: Anchor, made: List[str]) -> None:

@@ -11,7 +11,7 @@ Runs on targets: Python 3.8, standard library only.
 
 from __future__ import annotations
 
-import base64
+import contextlib
 import glob
 import json
 import os
@@ -22,17 +22,23 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.msp.charter_mail.plugins.module_utils import paths
 
-SECONDS = 120
-"""How long the work for one person may take; a home on a dead file server must not hold up everyone."""
+SECONDS = 30
+"""How long the work for one person may take: it is done in less than one, unless the home is on a file server that is dead."""
+
+PATIENCE = 1
+"""Seconds after which the next person's work begins beside it."""
 
 MAX_EVIDENCE = 4 * 1024 * 1024  # bytes read of one file
 MAX_GLOB = 50  # files looked at per person and program
 
-Backup = Callable[[str, bytes], None]
+_LOCAL = {"files", "compat", "systemd", "altfiles"}  # sources of logins that are on the machine itself
+
+Work = Callable[[], Any]
+"""What is done with the rights of a person. What it returns has to fit into JSON."""
 
 
 class Person(NamedTuple):
@@ -48,6 +54,18 @@ class NotDone(Exception):
     """The work for the person did not come to an end. The message is one sentence for people."""
 
 
+class Silent(NotDone):
+    """The person's home did not answer in time."""
+
+
+class Away(NotDone):
+    """The person or the home is not there, so nothing was looked at."""
+
+
+class Deleted(Away):
+    """The machine knows all its logins itself, and this one is not among them: nobody can use what is in that home."""
+
+
 def find(login: str) -> Optional[Person]:
     """Look the login up; None when the machine does not know it."""
     try:
@@ -57,14 +75,31 @@ def find(login: str) -> Optional[Person]:
     return Person(login, entry.pw_uid, entry.pw_gid, entry.pw_dir)
 
 
+def absence(login: str) -> Away:
+    """What it means that the machine does not know a login: one from a directory (LDAP, a domain) may be back tomorrow.
+
+    Source: nsswitch.conf(5); where the file is missing (macOS, for one), logins may come from anywhere.
+    """
+    message = "this machine has no login %s" % login
+    try:
+        with open("/etc/nsswitch.conf", encoding="utf-8", errors="replace") as stream:
+            found = [line.partition(":")[2].partition("#")[0].split() for line in stream if line.startswith("passwd:")]
+    except OSError:
+        return Away(message)
+    return Deleted(message) if found and set(found[0]) <= _LOCAL else Away(message)
+
+
 def home_problem(person: Person) -> Optional[str]:
-    """Why nothing can be written to the person's home, in one sentence; None when it can."""
+    """Why nothing can be written to the person's home, in one sentence; None when it can.
+
+    Asks the file system, which may never answer: called in a child process.
+    """
     try:
         info = os.stat(person.home)
     except (FileNotFoundError, NotADirectoryError):
         return "the home %s does not exist (has %s never logged in?)" % (person.home, person.login)
-    except OSError:
-        return None  # a file server that knows no root: the person will see
+    except OSError as error:
+        return "the home %s cannot be looked at: %s" % (person.home, error.strerror)
     if info.st_uid != person.uid:
         return "the home %s belongs to uid %d, not to %s" % (person.home, info.st_uid, person.login)
     return None
@@ -74,7 +109,7 @@ def become(person: Person) -> None:
     """Give up root for good. Called in a child process only."""
     os.umask(0o077)
     os.chdir("/")
-    if os.geteuid() == person.uid == 0:
+    if os.geteuid() == person.uid:
         return
     os.initgroups(person.login, person.gid)
     os.setgid(person.gid)
@@ -87,87 +122,129 @@ def become(person: Person) -> None:
         raise NotDone("root rights could not be given up")
 
 
-def as_person(person: Person, work: Callable[[Backup], Any], backup: Backup) -> Any:
-    """Run ``work`` in a child with the person's rights and return its (JSON) result.
+def each(tasks: Sequence[Tuple[Person, Work]]) -> Iterator[Tuple[int, Any]]:
+    """Do the work of several people, each in a child with that person's rights; number of the task and what the work returned, or NotDone.
 
-    ``work`` gets a function that hands content to ``backup`` here, where backups may be written.
-    Raises NotDone when the child fails, dies or takes too long.
+    One after another, but who is not ready within PATIENCE is not waited for: the next ones go on beside, and what is ready comes
+    first. Nobody is waited for longer than SECONDS.
     """
-    to_parent, from_child = os.pipe()
-    to_child, from_parent = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _child(person, work, from_child, to_child)
-    os.close(from_child)
-    os.close(to_child)
+    slow: List[Tuple[int, _Child]] = []
+    for number, (person, work) in enumerate(tasks):
+        try:
+            child = _Child(person, work)
+        except OSError as error:
+            yield number, NotDone("no process could be started for %s: %s" % (person.login, error.strerror))
+            continue
+        if child.ready(PATIENCE):
+            yield number, child.answer()
+        else:
+            slow.append((number, child))
+        for late in [entry for entry in slow if entry[1].ready(0)]:
+            slow.remove(late)
+            yield late[0], late[1].answer()
+    for number, child in slow:
+        child.ready(max(0.0, child.end - time.monotonic()))
+        yield number, child.answer()
+
+
+def as_person(person: Person, work: Work) -> Any:
+    """What the work returns, done with the rights of one person. Raises NotDone."""
+    ((_, answer),) = each([(person, work)])
+    if isinstance(answer, NotDone):
+        raise answer
+    return answer
+
+
+class _Child:
+    """A process that does the work of one person and says one thing at its end: what came of it."""
+
+    def __init__(self, person: Person, work: Work):
+        self.person = person
+        self.end = time.monotonic() + SECONDS
+        self._heard = bytearray()
+        self._closed = False
+        self._source, out = os.pipe()
+        try:
+            self._pid = os.fork()
+        except OSError:
+            os.close(self._source)
+            os.close(out)
+            raise
+        if self._pid == 0:
+            _work(person, work, out)
+        os.close(out)
+
+    def ready(self, seconds: float) -> bool:
+        """Has it said its last word? Waits so long for it, and no longer."""
+        until = time.monotonic() + seconds
+        while not self._closed:
+            if not select.select([self._source], [], [], max(0.0, until - time.monotonic()))[0]:
+                return False
+            chunk = os.read(self._source, 1 << 20)
+            self._heard += chunk
+            self._closed = not chunk
+        return True
+
+    def answer(self) -> Any:
+        """What the work returned, or NotDone; one that has not said it by now is ended."""
+        if not self._closed:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+        os.close(self._source)
+        self._reap()
+        if not self._closed:
+            return Silent("the home %s did not answer within %d s" % (self.person.home, SECONDS))
+        try:
+            message = json.loads(self._heard.decode("ascii"))
+        except ValueError:  # nothing, or half of it
+            return NotDone("the process that worked for %s died" % self.person.login)
+        if "away" in message:
+            return Away(message["away"])
+        return NotDone(message["error"]) if "error" in message else message["done"]
+
+    def _reap(self) -> None:
+        """Take note of its end. One that hangs in the kernel does not end, whatever it is sent: that one is left to itself."""
+        for _ in range(1000):
+            if os.waitpid(self._pid, os.WNOHANG)[0]:
+                return
+            time.sleep(0.001)
+
+
+def _work(person: Person, work: Work, out: int) -> None:
+    """The child. Never returns."""
     try:
-        return _serve(person, to_parent, from_parent, backup)
-    finally:
-        os.close(to_parent)
-        os.close(from_parent)
-        _reap(child)
-
-
-def _reap(child: int) -> None:
-    for _ in range(1000):  # it has said its last word, or its time is up
-        if os.waitpid(child, os.WNOHANG)[0]:
-            return
-        time.sleep(0.001)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-
-
-def _child(person: Person, work: Callable[[Backup], Any], out: int, back: int) -> None:
-    """Never returns."""
-    try:
+        # It may outlive us: then it must not hold our lock, nor the connection that our caller waits on.
+        _let_go(out)
         try:
             become(person)
-
-            def keep(dest: str, content: bytes) -> None:
-                _send(out, {"backup": dest, "content": base64.b64encode(content).decode("ascii")})
-                if os.read(back, 1) != b"+":
-                    raise OSError("its backup could not be written")
-
-            message = {"done": work(keep)}
+            problem = home_problem(person)
+            message = {"away": problem} if problem else {"done": work()}
         except NotDone as error:
             message = {"error": str(error)}
         except BaseException as error:  # the parent must hear of everything
             message = {"error": "%s: %s" % (type(error).__name__, error)}
-        _send(out, message)
+        data = json.dumps(message).encode("ascii")
+        while data:
+            data = data[os.write(out, data) :]
     finally:
         os._exit(0)  # no clean-up of what belongs to the parent
 
 
-def _send(handle: int, message: Dict[str, Any]) -> None:
-    data = json.dumps(message).encode("ascii") + b"\n"
-    while data:
-        data = data[os.write(handle, data) :]
+def _let_go(kept: int) -> None:
+    """Close every file but one."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for handle in (0, 1, 2):
+        os.dup2(nothing, handle)
+    os.closerange(3, kept)
+    os.closerange(kept + 1, max(kept + 2, _most_files()))
 
 
-def _serve(person: Person, source: int, answer: int, backup: Backup) -> Any:
-    end = time.monotonic() + SECONDS
-    data = bytearray()
-    while True:
-        line, found, rest = data.partition(b"\n")
-        if found:
-            data = rest
-            message = json.loads(line.decode("ascii"))
-            if "done" in message:
-                return message["done"]
-            if "error" in message:
-                raise NotDone(message["error"])
-            try:
-                backup(message["backup"], base64.b64decode(message["content"]))
-                os.write(answer, b"+")
-            except Exception:  # the child tells, and undoes
-                os.write(answer, b"-")
-            continue
-        if not select.select([source], [], [], max(0.0, end - time.monotonic()))[0]:
-            raise NotDone("the work for %s took longer than %d s" % (person.login, SECONDS))
-        chunk = os.read(source, 1 << 20)
-        if not chunk:
-            raise NotDone("the process that worked for %s died" % person.login)
-        data += chunk
+def _most_files() -> int:
+    """One more than the highest handle that is open."""
+    try:
+        return max(map(int, os.listdir("/dev/fd"))) + 1
+    except OSError:  # no /proc
+        return 1024
 
 
 def running(uid: int) -> Set[str]:

@@ -7,9 +7,10 @@ Runs on targets: Python 3.8, standard library only.
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
 from ansible_collections.msp.charter_mail.plugins.module_utils import mbsyncrc, msmtprc, paths, payload, persons, prefs_js
 from ansible_collections.msp.charter_mail.plugins.module_utils.stored import Settings
@@ -47,41 +48,29 @@ def look(logins: List[str], programs: List[str], root: str, platform: str) -> Fo
     ``accounts``: {login, program, file, email, incoming, outgoing}. ``problems``: {login, program, file, message} for what
     could not be read; ``file`` is "" when the person's home cannot be looked at.
     """
-    found: Found = {"accounts": [], "problems": []}
+    seen: Dict[str, Found] = {}
+    tasks: List[Tuple[persons.Person, persons.Work]] = []
     for login in dict.fromkeys(logins):
-        for kind, entries in _person(login, programs, root, platform).items():
+        person = None if root else persons.find(login)
+        if root:
+            below = payload.home_below(platform, login)
+            shown = "C:" + below[2:] if platform == "windows" else below
+            seen[login] = _home(_Home(root.rstrip("/") + below, shown), programs, platform)
+        elif person is None:
+            seen[login] = _nothing(programs, "this machine has no login %s" % login)
+        elif os.geteuid() not in (0, person.uid):
+            seen[login] = _nothing(programs, "without root rights only the own home can be read")
+        else:
+            seen[login] = {}
+            tasks.append((person, functools.partial(_home, _Home(person.home, person.home), programs, platform)))
+    for number, answer in persons.each(tasks):
+        nothing = isinstance(answer, persons.NotDone)
+        seen[tasks[number][0].login] = _nothing(programs, str(answer)) if nothing else answer
+    found: Found = {"accounts": [], "problems": []}
+    for login, theirs in seen.items():
+        for kind, entries in theirs.items():
             found[kind] += [{"login": login, **entry} for entry in entries]
     return found
-
-
-def _person(login: str, programs: List[str], root: str, platform: str) -> Found:
-    if root:
-        home = payload.home_below(platform, login)
-        return _home(_Home(root.rstrip("/") + home, "C:" + home[2:] if platform == "windows" else home), programs, platform)
-    person = persons.find(login)
-    if person is None:
-        return _nothing(programs, "this machine has no login %s" % login)
-    problem = persons.home_problem(person)
-    if problem is None and os.geteuid() not in (0, person.uid):
-        problem = "without root rights only the own home can be read"
-    if problem is not None:
-        return _nothing(programs, problem)
-    home = _Home(person.home, person.home)
-
-    def work(_backup: persons.Backup) -> Found:
-        return _home(home, programs, platform)
-
-    if os.geteuid():
-        return work(_no_backup)
-    try:
-        found: Found = persons.as_person(person, work, _no_backup)
-    except persons.NotDone as error:
-        return _nothing(programs, str(error))
-    return found
-
-
-def _no_backup(dest: str, content: bytes) -> None:
-    raise OSError("nothing is written, so nothing is backed up")
 
 
 def _nothing(programs: List[str], message: str) -> Found:

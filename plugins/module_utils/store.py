@@ -1,6 +1,6 @@
 # Copyright: charter-mail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a machine remembers of earlier runs: one state file and a few backups, for root alone.
+"""What a machine remembers of earlier runs: one state file, for root alone.
 
 The state holds hashes, never content: a later run can tell what we changed from what someone else changed.
 
@@ -8,6 +8,9 @@ The state holds hashes, never content: a later run can tell what we changed from
 
 A set is a list in the order of writing, so that removal can go backwards. What is remembered is for the next run
 to fall back on. Nothing in it is dated: the file changes when, and only when, what we know changes.
+
+A run may be killed at any moment. Before the first file is written the records say what each will be (``intent``); what really
+came of it takes the place of that, person by person. A record goes when its file was seen to be gone, not before.
 
 Runs on targets: Python 3.8, standard library only.
 """
@@ -23,7 +26,7 @@ import json
 import os
 import secrets
 import time
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 from urllib.parse import quote
 
 from ansible_collections.msp.charter_mail.plugins.module_utils import paths
@@ -89,9 +92,10 @@ class Store:
             if base:  # /var/lib is there on every machine, but not below a prefix
                 paths.close(paths.locate(self.anchor, base + "/x", 0o755))
             place = paths.locate(self.anchor, self.relative + "/x", 0o700)
+            if place.handle is None:
+                raise paths.Refused("%s is not there" % self.anchor.path)
         except (paths.Refused, OSError) as error:
-            raise StoreError("%s cannot be used: %s" % (os.path.dirname(self.shown), error)) from error
-        assert place.handle is not None
+            raise StoreError("%s cannot be used: %s" % (os.path.dirname(self.shown), paths.reason(error))) from error
         os.fchmod(place.handle, 0o700)
         self._lock = place.handle
         end = time.monotonic() + LOCK_SECONDS
@@ -103,6 +107,7 @@ class Store:
                 if time.monotonic() > end:
                     raise StoreError("another run has been writing on this machine for %d s" % LOCK_SECONDS) from None
                 time.sleep(0.1)
+        paths.sweep(place._replace(name="state.json"))
         self._load()
 
     def release(self) -> None:
@@ -119,55 +124,25 @@ class Store:
             finally:
                 paths.close(place)
         except (paths.Refused, OSError) as error:
-            raise StoreError("The state file %s cannot be read: %s" % (self.shown, error)) from error
+            raise StoreError("The state file %s cannot be read: %s" % (self.shown, paths.reason(error))) from error
         self._old = b"" if found is None else found.content
         self.sets, self.remembered = ({}, {}) if found is None else _parse(found.content, self.shown)
 
     def save(self) -> None:
-        """Write the state if it changed."""
+        """Write the state if it changed. Raises StoreError: then it is as it was."""
         sets = {name: records for name, records in self.sets.items() if records}
-        data: Dict[str, Any] = {"version": VERSION, "sets": sets}
-        if self.remembered:
-            data["remembered"] = self.remembered
-        text = json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-        content = text.encode("utf-8")
+        content = _text(sets, self.remembered).encode("utf-8")
         if content == self._old or (not sets and not self.remembered and not self._old):
             return
-        place = paths.locate(self.anchor, self.relative + "/state.json")
         try:
-            paths.put(place, paths.stage(place, content, 0o600, None))
-        finally:
-            paths.close(place)
+            place = paths.locate(self.anchor, self.relative + "/state.json")
+            try:
+                paths.put(place, paths.stage(place, content, 0o600, None))
+            finally:
+                paths.close(place)
+        except (paths.Refused, OSError) as error:
+            raise StoreError("The state file %s cannot be written: %s" % (self.shown, paths.reason(error))) from error
         self._old = content
-
-    def backup(self, dest: str, content: bytes, keep: int) -> None:
-        """Keep ``content`` as the newest of ``keep`` backups of ``dest`` (``.1``), unless it already is the newest."""
-        if keep < 1:
-            return
-        name = quote(dest, safe="~ ")
-        if len(name) > 200:
-            name = name[:150] + "-" + digest(dest.encode("utf-8"))[:16]
-        newest = paths.locate(self.anchor, "%s/backups/%s.1" % (self.relative, name), 0o700)
-        try:
-            found = paths.read(newest)
-            if found is not None and found.content == content:
-                return
-            for number in range(keep, 1, -1):
-                try:
-                    os.rename(
-                        "%s.%d" % (name, number - 1),
-                        "%s.%d" % (name, number),
-                        src_dir_fd=newest.handle,
-                        dst_dir_fd=newest.handle,
-                    )
-                except FileNotFoundError:
-                    continue
-            paths.put(newest, paths.stage(newest, content, 0o600, None))
-            number = keep + 1
-            while _unlink("%s.%d" % (name, number), newest.handle):  # a lower limit than last time
-                number += 1
-        finally:
-            paths.close(newest)
 
     def owner_of(self, dest: str, name: str) -> Optional[str]:
         """Another set that has written ``dest``, if any."""
@@ -177,12 +152,15 @@ class Store:
         return None
 
 
-def _unlink(name: str, handle: Optional[int]) -> bool:
-    try:
-        os.unlink(name, dir_fd=handle)
-    except FileNotFoundError:
-        return False
-    return True
+def _text(sets: Dict[str, List[Record]], remembered: Dict[str, Any]) -> str:
+    """One record a line, and by the part of json that is written in C: it is written once for every person of a run."""
+
+    def one(data: Any) -> str:
+        return json.dumps(data, sort_keys=True, ensure_ascii=False)
+
+    lists = ["%s: [\n%s\n]" % (one(name), ",\n".join(map(one, sets[name]))) for name in sorted(sets)]
+    more = '"remembered": %s,\n' % one(remembered) if remembered else ""
+    return '{%s"sets": {%s},\n"version": %d}\n' % (more, ",\n".join(lists), VERSION)
 
 
 def _parse(content: bytes, shown: str) -> Tuple[Dict[str, List[Record]], Dict[str, Any]]:
@@ -202,6 +180,39 @@ def _parse(content: bytes, shown: str) -> Tuple[Dict[str, List[Record]], Dict[st
     if version != VERSION:
         raise StoreError("The state file %s was written by a newer version (%s) of this collection." % (shown, version))
     return sets, remembered
+
+
+def begin(item: Dict[str, Any]) -> Record:
+    """What is remembered of any file that is wanted."""
+    record: Record = {key: item[key] for key in ("dest", "path", "login", "program", "people", "strategy", "mode")}
+    record.update({key: item[key] for key in ("running", "sensitive") if item[key]})
+    return record
+
+
+def intend(record: Record, content: bytes, keys: Optional[Dict[str, List[str]]] = None) -> Record:
+    """The record with what is about to be written; the same record where it says so already. keys: those of strategy ``keys``."""
+    salt = record.get("salt") or (new_salt() if record.get("sensitive") else None)
+    wanted = digest(content, salt)
+    if record.get("written") == wanted:
+        return record
+    intent: Record = {"written": wanted}
+    if keys is not None:
+        intent["keys"] = keys
+    return {**record, **({"salt": salt} if salt else {}), "intent": intent}
+
+
+def settle(record: Optional[Record], is_there: Callable[[Record], bool]) -> Optional[Record]:
+    """What the record comes to once the file is looked at: a run that was killed may or may not have written what it meant to.
+
+    is_there: whether the file is what the record (with ``written``, and ``keys``) says. None: we never wrote it.
+    """
+    if record is None or "intent" not in record:
+        return record
+    before = {key: value for key, value in record.items() if key != "intent"}
+    after = {**before, **record["intent"], "desired": record["intent"]["written"]}
+    if is_there(after):
+        return after
+    return before if "written" in before else None
 
 
 def classify(existed: bool, known: bool, desired_changed: bool, actual_changed: bool) -> str:

@@ -45,11 +45,17 @@ options:
     choices: [linux, macos, windows]
     default: linux
   take_over:
-    description: Replace files that were there before this collection and differ. They are kept as a backup.
+    description: >-
+      Replace files, and sections of files with strategy V(keys), that were there before this collection and differ. What was there is kept,
+      and comes back when ours is removed.
     type: bool
     default: false
   backups:
-    description: How many backups are kept of each file, in a directory for root alone. V(0) keeps none.
+    description:
+      - How many copies are kept of each file that somebody changed, before it is put back or removed. V(0) keeps none.
+      - What was there before this collection is kept in any case, and never pushed out by newer copies.
+      - Copies of a file below a home are in C(~/.local/state/charter-mail/backups), made with the person's rights and readable for that
+        person alone; those of other files are in C(/var/lib/charter-mail/backups), for root alone.
     type: int
     default: 3
   remember:
@@ -104,8 +110,9 @@ options:
       strategy:
         description:
           - V(replace) owns the whole file.
-          - V(keys) enforces the keys that the template renders and keeps every other line. Keys and sections that an
-            earlier run wrote and this one does not want go.
+          - V(keys) enforces the keys that the template renders, in sections of ours, and keeps every other line. Keys and sections that
+            an earlier run wrote and this one does not want go. A section of the same name that was there before is the person's and is
+            left alone.
           - V(once) writes the file when there is none; afterwards it is the user's.
         type: str
         choices: [replace, keys, once]
@@ -125,6 +132,32 @@ options:
         type: list
         elements: str
         default: []
+      shadowed_by:
+        description:
+          - Other files of the home that the program reads instead of this one when they are there, the first one first. Then this one
+            is not written, and the outcome is V(foreign), unless the other one has the text O(files[].mention).
+          - For scope V(person).
+        type: list
+        elements: str
+        default: []
+      shadows:
+        description:
+          - Other files of the home that the program does not read any more once this one is there. Where one of them is there first, this
+            one is not written, and the outcome is V(foreign), unless O(take_over) is set.
+          - For scope V(person).
+        type: list
+        elements: str
+        default: []
+      mention:
+        description: >-
+          A text by which a file of the person's own shows that it takes our settings up, for O(files[].shadowed_by) and for strategy
+          V(once).
+        type: str
+        default: ""
+      hint:
+        description: The line that a person can put into such a file.
+        type: str
+        default: ""
       vars:
         description: More variables for the template.
         type: dict
@@ -156,6 +189,9 @@ attributes:
     description: One entry for each file that changes.
     support: full
 notes:
+  - A person's home that does not answer is given up after half a minute; the work for others goes on meanwhile.
+  - Differences of files below a home show our own settings, with passwords masked. Other lines are counted and not shown.
+  - A run that was killed at any moment is finished by the next one. What was meant to be written is remembered before the first file is.
   - The state is in C(/var/lib/charter-mail) (macOS C(/Library/Application Support/charter-mail), Windows
     C(C:/ProgramData/charter-mail)). A run without root rights writes only the own home and keeps its state in
     C(~/.local/state/charter-mail).
@@ -220,7 +256,9 @@ files:
         - V(pending), we changed what is wanted; V(drift), someone else changed the file and it was put back;
           V(conflict), both, and their file is in the backups (or, for strategy V(keys), the file cannot be
           understood and was not touched); V(missing), it was deleted and written again.
-        - V(blocked), the program is running; V(foreign), the file was there before and differs; neither was written.
+        - V(blocked), the program is running; V(foreign), a file or section was there before and differs, or ours and a file of the
+          person's would keep each other from being read; V(waiting), the home is not there, and the file is removed when it is back. None
+          of these was written or removed.
         - V(refused), the path is not safe or the person is not there; V(failed), anything else. Both fail the task.
       type: str
       sample: created
@@ -241,6 +279,7 @@ evidence:
 """
 
 import os
+from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.msp.charter_mail.plugins.module_utils import machine, payload, store
@@ -267,12 +306,13 @@ def main() -> None:
         secrets=module.params["secrets"],
         remember=data["remember"],
     )
+    files: List[Dict[str, Any]] = []
     try:
-        run = machine.Machine(options)
+        run = machine.Machine(options, files)
         run.apply(data["files"])
         evidence = run.evidence(data["evidence"])
     except store.StoreError as error:
-        module.fail_json(msg=str(error), files=[], evidence=[])
+        module.fail_json(msg=str(error), changed=any(outcome["changed"] for outcome in files), files=files, evidence=[])
     result = {
         "changed": any(outcome["changed"] for outcome in run.files),
         "files": run.files,

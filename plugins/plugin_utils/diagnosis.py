@@ -48,6 +48,7 @@ _FILES = {
     "removed": ("fail", f"belongs to somebody who is gone: {RUN}, which removes it"),
     "foreign": ("warn", "is the person's own and is left alone"),
     "blocked": ("warn", "waits for the program to be closed"),
+    "waiting": ("warn", "cannot be removed while the home is not there"),
     "refused": ("fail", "cannot be written"),
     "failed": ("fail", "cannot be written"),
 }

@@ -22,6 +22,10 @@ _DEFAULTS: dict[str, Any] = {
     "when_empty": "remove",
     "sensitive": False,
     "running": [],
+    "shadowed_by": [],
+    "shadows": [],
+    "mention": "",
+    "hint": "",
     "vars": {},
     "template": "",
     "src": "",
@@ -174,8 +178,22 @@ def _details(row: dict[str, Any]) -> list[str]:
         wrong.append("sensitive must be true or false")
     if not isinstance(row["running"], list) or not all(isinstance(name, str) and name for name in row["running"]):
         wrong.append("running must be a list of process names")
+    wrong += _neighbour_problems(row, personal)
     if not isinstance(row["vars"], Mapping):
         wrong.append("vars must be a dictionary")
+    return wrong
+
+
+def _neighbour_problems(row: Mapping[str, Any], personal: bool) -> list[str]:
+    wrong: list[str] = []
+    for key in ("shadowed_by", "shadows"):
+        if not isinstance(row[key], list) or not all(isinstance(name, str) and name for name in row[key]):
+            wrong.append(f"{key} must be a list of paths")
+        elif row[key] and not personal:
+            wrong.append(f"{key} is for scope person only")
+        else:
+            wrong += [f"{key}: {text}" for name in row[key] for text in _relative_problems(name)]
+    wrong += [f"{key} must be a text" for key in ("mention", "hint") if not isinstance(row[key], str)]
     return wrong
 
 
@@ -211,7 +229,8 @@ def _accounts(person: Mapping[str, Any], program: str) -> list[dict[str, Any]]:
 
 
 def _data(row: dict[str, Any], login: str | None, dest: str, path: str, accounts: list[dict[str, Any]]) -> dict[str, Any]:
-    data = {key: row[key] for key in ("program", "mode", "dir_mode", "strategy", "sensitive", "running")}
+    data = {key: row[key] for key in ("program", "mode", "dir_mode", "strategy", "sensitive", "running", "shadowed_by", "shadows")}
+    data |= {key: row[key] for key in ("mention", "hint") if row[key]}
     addresses = sorted({account["address"] for account in accounts})
     return {**data, "login": login, "dest": dest, "path": path, "people": addresses}
 

@@ -12,6 +12,7 @@ OUTCOMES = {
     "refused": "refused",
     "foreign": "left alone",
     "blocked": "waits",
+    "waiting": "waits",
     "conflict": "updated, a change by hand backed up",
     "drift": "put back after a change by hand",
     "missing": "put back after it was deleted",
@@ -21,7 +22,14 @@ OUTCOMES = {
     "unchanged": "unchanged",
 }
 # Outcomes after which the settings are not in place, with the state they leave.
-_NOT_IN_PLACE = {"failed": "failed", "refused": "failed", "foreign": "not ours", "blocked": "program is open", "removed": "removed"}
+_NOT_IN_PLACE = {
+    "failed": "failed",
+    "refused": "failed",
+    "foreign": "not ours",
+    "blocked": "program is open",
+    "waiting": "home not there",
+    "removed": "removed",
+}
 
 # What a person does with a service.
 DOES = {"imap": "receive", "pop": "receive", "smtp": "send"}

@@ -208,7 +208,9 @@ def test_secrets_show_nowhere(play: Play, tmp_path: Path) -> None:
     assert "s3cr3t" not in json.dumps(result)
     memory = root / "var/lib/charter-mail"
     assert "s3cr3t" not in (memory / "state.json").read_text()
-    assert [p.name for p in (memory / "backups").iterdir()] == ["~jane%2F.named.1"], "a sensitive file has no backup"
+    assert [p.name for p in memory.iterdir()] == ["state.json"], "nothing of a person's lies anywhere but with the person"
+    copies = root / "home/jane/.local/state/charter-mail/backups"
+    assert [p.name for p in copies.iterdir()] == [".named.1"], "a sensitive file has no backup"
 
 
 # --- as root, with people of this machine

@@ -156,10 +156,10 @@ def test_without_root_only_the_own_home_is_read(homes: tuple[persons.Person, Pat
     write(jane, home / ".msmtprc", RC.format("jane.test"))
     write(john, other / ".msmtprc", RC.format("john.test"))
 
-    def work(_backup: persons.Backup) -> settings.Found:
+    def work() -> settings.Found:
         return settings.look([jane.login, john.login], ["msmtp"], "", "linux")
 
-    found = persons.as_person(jane, work, lambda *_: None)
+    found = persons.as_person(jane, work)
     assert [account["login"] for account in found["accounts"]] == [jane.login]
     assert [(problem["login"], problem["message"]) for problem in found["problems"]] == [
         (john.login, "without root rights only the own home can be read")

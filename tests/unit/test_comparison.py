@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.msp.charter_mail.plugins.module_utils import prefs_js
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.comparison import Finding, compare
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.model import Person, Policy, resolve_people
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 DATA = Path(__file__).parent / "data"
@@ -241,7 +241,6 @@ ENTRIES = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(ENTRIES, max_size=6))
 def test_every_mailbox_and_direction_has_an_answer(entries: list[dict[str, Any]]) -> None:
     who = people("jane@example.org", "info@example.org")

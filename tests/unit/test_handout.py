@@ -307,7 +307,6 @@ def contrast(one: str, other: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 0xFFFFFF))
 def test_text_on_any_accent_can_be_read(number: int) -> None:
     colour = f"#{number:06x}"
@@ -358,7 +357,7 @@ def test_an_awkward_name_is_text_and_nothing_but_text(name: str) -> None:
     assert f"Hand-out of \u2068{name}\u2069" in listed.values("aria-label")
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1, max_size=40).filter(str.strip))
 def test_any_name_comes_back_from_the_page(name: str) -> None:
     assert name in page(person(full_name=name, phones=("ios",))).text

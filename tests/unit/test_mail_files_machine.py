@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import machine, paths, payload, store, units
+from ansible_collections.msp.charter_mail.plugins.module_utils import backups, machine, paths, payload, plans, store, units
 
 JANE = "home/jane"
 
@@ -39,7 +39,7 @@ class Office:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.state = root / "var/lib/charter-mail/state.json"
-        self.backups = root / "var/lib/charter-mail/backups"
+        self.backups = root / JANE / ".local/state/charter-mail/backups"
 
     def run(self, *files: dict[str, Any], **more: Any) -> machine.Machine:
         options = {
@@ -81,8 +81,11 @@ class Office:
             if path.is_symlink() or path.exists()
         }
 
-    def kept(self, name: str = "~jane%2F.rc") -> list[str]:
-        return [path.read_text() for path in sorted(self.backups.glob(name + ".*"))]
+    def kept(self, name: str = ".rc") -> list[str]:
+        return [path.read_text() for path in sorted(self.backups.glob(name + ".[0-9]"))]
+
+    def originals(self, name: str = ".rc") -> list[str]:
+        return [path.read_text() for path in sorted(self.backups.glob(name + ".*.original"))]
 
 
 @pytest.fixture
@@ -149,7 +152,7 @@ def test_foreign_is_left_alone_until_taken_over(office: Office) -> None:
     assert office.home().read_text() == "theirs\n"
     assert office.one(item(), take_over=True) == ("created", True)
     assert office.home().read_text() == "one\n"
-    assert office.kept() == ["theirs\n"]
+    assert (office.kept(), office.originals()) == ([], ["theirs\n"])
 
 
 def test_a_file_that_is_already_right_becomes_ours(office: Office) -> None:
@@ -290,7 +293,7 @@ def test_a_drifted_file_is_backed_up_and_removed(office: Office) -> None:
     office.home("d/.rc").write_text("theirs\n")
     office.home("d/other").write_text("stays\n")
     assert office.both() == [("/home/jane/d/.rc", "removed", True)]
-    assert office.kept("~jane%2Fd%2F.rc") == ["theirs\n"]
+    assert office.kept("d%2F.rc") == ["theirs\n"]
     assert [path.name for path in office.home("d").iterdir()] == ["other"]
 
 
@@ -346,8 +349,9 @@ def test_a_unit_is_rolled_back_as_a_whole_and_the_others_go_on(office: Office, m
         "/home/jane/.d": ("created", True),
     }
     assert "No space left" in run.files[2]["message"]
-    after = {name: value for name, value in office.tree().items() if not name.startswith("var/")}
-    assert after == {**{n: v for n, v in before.items() if not n.startswith("var/")}, f"{JANE}/.d": after[f"{JANE}/.d"]}
+    kept = ("var/", f"{JANE}/.local")  # the memory and the copies
+    after = {name: value for name, value in office.tree().items() if not name.startswith(kept)}
+    assert after == {**{n: v for n, v in before.items() if not n.startswith(kept)}, f"{JANE}/.d": after[f"{JANE}/.d"]}
     again = office.run(*files)
     assert [f["state"] for f in again.files] == ["conflict", "created", "pending", "removed", "unchanged"]
 
@@ -399,8 +403,9 @@ def test_one_refused_file_holds_back_its_unit(office: Office) -> None:
 def test_a_running_program_blocks_its_unit(office: Office) -> None:
     unit = units.Unit("jane", "msmtp", [item(".a"), item(".b", running=["thunderbird-very-long"])], [])
     office.home().parent.mkdir(parents=True)
-    job = units.Job(
-        paths.Anchor(str(office.home().parent), "home"),
+    anchor = paths.Anchor(str(office.home().parent), "home")
+    job = plans.Job(
+        anchor,
         "/home/jane",
         None,
         False,
@@ -409,7 +414,8 @@ def test_a_running_program_blocks_its_unit(office: Office) -> None:
         [],
         {"thunderbird-ver"},  # Linux keeps 15 characters
         {},
-        lambda dest, content: None,
+        {},
+        backups.Attic(anchor, "backups", 3),
     )
     result = units.run(unit, job)
     assert [(f["state"], f["changed"]) for f in result["files"]] == [("blocked", False), ("blocked", False)]
@@ -517,12 +523,13 @@ def test_sensitive_content_leaves_no_trace(office: Office) -> None:
 
 
 def test_secrets_are_hidden_on_both_sides_of_the_diff(office: Office) -> None:
-    office.run(item(content='old &"pw1 x\n'))
-    run = office.run(item(content="new aHVudGVyMjI= a%20b hunter22\n"), secrets=["hunter22", "a b", '&"pw1'], check=True)
+    office.run(item(content="word new\n"))
+    office.home().write_text('word old &"pw1\n')
+    run = office.run(item(content="word aHVudGVyMjI= ab%20cd hunter22\n"), secrets=["hunter22", "ab cd", '&"pw1'], check=True)
     assert run.diff == [
         {
-            "before": "old •••• x\n",
-            "after": "new •••• •••• ••••\n",
+            "before": "word old ••••\n",
+            "after": "word •••• •••• ••••\n",
             "before_header": "/home/jane/.rc",
             "after_header": "/home/jane/.rc",
         }
@@ -555,7 +562,7 @@ def test_a_backup_that_fails_stops_the_unit(office: Office, monkeypatch: pytest.
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store.Store, "backup", full)
+    monkeypatch.setattr(backups.Attic, "keep_newest", full)
     assert office.run(item()).files[0]["state"] == "failed"
     assert office.home().read_text() == "theirs\n"
 

@@ -194,7 +194,7 @@ def test_an_independent_reader_reads_the_code(name: str, tmp_path: Path) -> None
     assert zbar(pictures(text).png, tmp_path) == text
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(name=NAME)
 def test_an_independent_reader_reads_any_name(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     each: Any = {**JANE, "full_name": name}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.msp.charter_mail.plugins.module_utils import prefs_js, stored
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 DATA = Path(__file__).parent / "data"
@@ -156,7 +156,6 @@ def test_a_text_without_end_is_cut() -> None:
     assert incoming is not None and len(incoming["host"]) == stored.MAX_TEXT
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=20), st.text() | st.integers(-(2**31), 2**31 - 1) | st.booleans()))
 def test_what_thunderbird_writes_comes_back(prefs: dict[str, Any]) -> None:
     r"""Thunderbird escapes " \ \n and \r (StrEscape in Preferences.cpp)."""
@@ -179,7 +178,6 @@ PIECES = [
 ]
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=8)).map(b"".join))
 def test_any_bytes_are_read(data: bytes) -> None:
     for name, value in prefs_js.parse(data)[0].items():

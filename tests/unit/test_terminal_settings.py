@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.msp.charter_mail.plugins.module_utils import mbsyncrc, msmtprc
 from ansible_collections.msp.charter_mail.plugins.module_utils.stored import MAX_TEXT, Settings
 from ansible_collections.msp.charter_mail.plugins.plugin_utils import escape
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -216,7 +216,6 @@ def test_what_this_project_writes_is_read_as_it_was_meant() -> None:
 USERS = st.text(st.characters(exclude_categories=("Cc", "Zl", "Zp", "Cs")), max_size=60)
 
 
-@settings(deadline=None)
 @given(USERS)
 def test_any_user_name_that_is_written_comes_back(user: str) -> None:
     ((*_, read),) = sending(msmtprc.accounts(f"host h\nauth on\nuser {escape.msmtp_value(user)}\n".encode()))
@@ -232,7 +231,6 @@ Host Port User TLSType Tunnel Channel None imaps:// " \\ #
 SIGNS = [b"\n", b"\n\n", b"\t", b"\r\n", b"\0"]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sampled_from([*WORDS.encode().split(), *SIGNS]) | st.binary(max_size=6), max_size=60), st.sampled_from([b" ", b"", b"\n"])
 )

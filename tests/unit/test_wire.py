@@ -105,7 +105,7 @@ ANYTHING = st.lists(st.one_of(PROTOCOL, st.binary(max_size=40)), max_size=40).ma
 @pytest.mark.parametrize("service", sorted(wire.DIALOGS))
 @given(said=ANYTHING)
 @example(said=b"220 \xff\x00\x1b[2J\xe2\x80\xae\r\n")
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_whatever_comes_ends_in_an_answer_or_in_one_of_our_errors(service: str, said: bytes) -> None:
     dialog = hear(said, service)
     for step in (
