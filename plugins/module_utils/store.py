@@ -17,17 +17,14 @@ Runs on targets: Python 3.8, standard library only.
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import hashlib
 import hmac
-import html
 import json
 import os
 import secrets
 import time
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple
-from urllib.parse import quote
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from ansible_collections.msp.charter_mail.plugins.module_utils import paths
 
@@ -229,28 +226,3 @@ def classify(existed: bool, known: bool, desired_changed: bool, actual_changed: 
         return "conflict"
     return "pending" if desired_changed else "drift"
 
-
-def redact(text: str, hidden: List[str]) -> str:
-    """Replace every secret, and its usual encodings, by dots."""
-    for word in hidden:
-        text = text.replace(word, "\u2022\u2022\u2022\u2022")
-    return text
-
-
-def variants(words: List[str]) -> List[str]:
-    """The secrets with the forms they take in settings files, longest first."""
-    found: Set[str] = set()
-    for word in words:
-        if word:
-            found.update(
-                (
-                    word,
-                    quote(word, safe=""),
-                    html.escape(word),
-                    html.escape(word, quote=False),
-                    json.dumps(word)[1:-1],
-                    json.dumps(word, ensure_ascii=False)[1:-1],
-                    base64.b64encode(word.encode("utf-8")).decode("ascii"),
-                )
-            )
-    return sorted(found, key=lambda word: (-len(word), word))
