@@ -95,8 +95,8 @@ class Machine:
         options, name = self.options, self.options.name
         if options.root and not options.check and files:
             os.makedirs(options.root, mode=0o755, exist_ok=True)
-        if not options.check and (files or self.store.sets.get(name)):
-            self.store.prepare()
+        if files or self.store.sets.get(name) or {**self.store.remembered, **options.remember} != self.store.remembered:
+            self.store.check() if options.check else self.store.prepare()
         try:
             records = self.store.sets.get(name, [])
             known = {record["dest"] for record in records}

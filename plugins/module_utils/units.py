@@ -126,8 +126,6 @@ def _stage(plan: Plan, job: Job) -> None:
     if plan.place is None or plan.place.handle is None:
         plan.place = paths.locate(job.anchor, plan.relative, plan.dir_mode)
         plan.made = plan.place.made
-    if plan.place.handle is None:  # never fall back to the working directory
-        raise paths.Refused("the directory %s is not there" % job.anchor.path)
     plan.temporary = paths.stage(plan.place, plan.target, plan.mode, plan.owner)
 
 

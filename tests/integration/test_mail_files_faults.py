@@ -140,11 +140,25 @@ def test_a_full_disk_under_the_state_is_said_before_anything_is_touched(place: P
         except OSError:
             pass
     many = [item(f".rc{number}", login=place.logins[0]) for number in range(40)]
-    with pytest.raises(store.StoreError, match=r"state\.json cannot be written: No space left on device"):
-        place.run(*many)
+    for check in (True, False):
+        with pytest.raises(store.StoreError, match=r"state\.json cannot be written: No space left on device"):
+            place.run(*many, check=check)
     assert not list(place.homes[place.logins[0]].glob(".rc*"))
     (place.state / "filler").unlink()
     assert set(place.states(*many)) == {"created"}
+
+
+def test_a_state_that_is_immutable_is_said(place: Place) -> None:
+    place.run(item(login=place.logins[0]))
+    state = place.state / "state.json"
+    if subprocess.run(["chattr", "+i", state], capture_output=True, check=False).returncode:
+        pytest.skip("no file can be made immutable here")
+    try:
+        with pytest.raises(store.StoreError, match=r"state\.json cannot be written: no right to it"):
+            place.run(item(content="two\n", login=place.logins[0]))
+    finally:
+        subprocess.run(["chattr", "-i", state], check=True)
+    assert (place.homes[place.logins[0]] / ".rc").read_text() == "one\n"
 
 
 def test_a_leaver_whose_home_is_away_is_not_forgotten(place: Place) -> None:
