@@ -259,7 +259,8 @@ files:
         - V(blocked), the program is running; V(foreign), a file or section was there before and differs, or ours and a file of the
           person's would keep each other from being read; V(waiting), the home is not there, and the file is removed when it is back. None
           of these was written or removed.
-        - V(refused), the path is not safe or the person is not there; V(failed), anything else. Both fail the task.
+        - V(no_login), the machine does not know the person's login; said once for each program where all its files are the machine's.
+        - V(refused), the path is not safe or the home is not there; V(failed), anything else. These three fail the task.
       type: str
       sample: created
     changed:
@@ -305,6 +306,7 @@ def main() -> None:
         diff=module._diff,
         secrets=module.params["secrets"],
         remember=data["remember"],
+        people=data["people"],
     )
     files: List[Dict[str, Any]] = []
     try:
@@ -320,7 +322,7 @@ def main() -> None:
     }
     if options.diff:
         result["diff"] = run.diff
-    wrong = [outcome for outcome in run.files if outcome["state"] in ("refused", "failed")]
+    wrong = [outcome for outcome in run.files if outcome["state"] in ("refused", "failed", "no_login")]
     if wrong:
         lines = ["%s (%s): %s" % (bad["dest"], bad["state"], bad.get("message", "")) for bad in wrong]
         count = "%d of %d files were not written" % (len(wrong), len(run.files))

@@ -49,6 +49,7 @@ _FILES = {
     "foreign": ("warn", "is the person's own and is left alone"),
     "blocked": ("warn", "waits for the program to be closed"),
     "waiting": ("warn", "cannot be removed while the home is not there"),
+    "no_login": ("fail", "is nobody's: correct the login in the list"),
     "refused": ("fail", "cannot be written"),
     "failed": ("fail", "cannot be written"),
 }

@@ -114,6 +114,16 @@ def evidence(rows: Any, people: Any, platform: str) -> list[Entry]:
     ]
 
 
+def wanted(people: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Who is to have which of the programs of these rows: {login, programs: {program: addresses}}."""
+    programs = list(dict.fromkeys(row["program"] for row in rows))
+    found = []
+    for person in people:
+        theirs = {name: sorted({account["address"] for account in _accounts(person, name)}) for name in programs}
+        found.append({"login": person["login"], "programs": {name: addresses for name, addresses in theirs.items() if addresses}})
+    return found
+
+
 def _text(value: Any) -> bool:
     return isinstance(value, str) and value != ""
 

@@ -10,6 +10,7 @@ from typing import Any
 OUTCOMES = {
     "failed": "failed",
     "refused": "refused",
+    "no_login": "nobody gets it",
     "foreign": "left alone",
     "blocked": "waits",
     "waiting": "waits",
@@ -25,11 +26,15 @@ OUTCOMES = {
 _NOT_IN_PLACE = {
     "failed": "failed",
     "refused": "failed",
+    "no_login": "no such login",
     "foreign": "not ours",
     "blocked": "program is open",
     "waiting": "home not there",
     "removed": "removed",
 }
+
+# Outcomes that fail the run.
+FAILED = ("failed", "refused", "no_login")
 
 # What a person does with a service.
 DOES = {"imap": "receive", "pop": "receive", "smtp": "send"}
@@ -50,6 +55,7 @@ class Summary:
         self._handouts = ""
         self._stopped: dict[str, str] = {}
         self._seen: set[str] = set()
+        self._told: set[str] = set()  # machines with a row that says what failed
 
     def office(self, name: str, machines: Mapping[str, Any]) -> None:
         """machines: machine -> {platform, people: [addresses]}, as mail_check returns it."""
@@ -76,6 +82,8 @@ class Summary:
         for entry in result.get("files", []):
             for address in entry["people"]:
                 self._states.setdefault((address, machine, entry["program"]), []).append(entry["state"])
+            if entry["state"] in FAILED and entry["people"]:
+                self._told.add(machine)
             if entry.get("message"):
                 self._notes.append(f"{machine}: {entry['dest']}: {entry['message']}")
         for entry in result.get("evidence", []):
@@ -143,6 +151,8 @@ class Summary:
         for name in sorted({*self._machines, *self._stopped} - (self._seen - set(self._stopped))):
             machine = self._machines.get(name, {"platform": "", "people": []})
             why = self._stopped.get(name)
+            if why == "failed" and name in self._told:
+                continue
             if not why and machine["platform"] == "macos":
                 why = "left out of this run; what its people need is for playbooks/deliver_profiles.yml"
             elif not why and machine["platform"] and machine["platform"] != "linux":

@@ -1,0 +1,40 @@
+"""The end of a run in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.summary import Summary
+
+MACHINES = {"desk": {"platform": "linux", "people": ["jane@example.org", "joe@example.org"]}}
+
+
+def entry(person: str, program: str, state: str, dest: str = "~/x", **more: Any) -> dict[str, Any]:
+    return {"dest": dest, "program": program, "people": [person], "state": state, **more}
+
+
+def told(*files: dict[str, Any], stopped: str = "") -> list[str]:
+    summary = Summary()
+    summary.office("acme", MACHINES)
+    summary.files("desk", {"files": list(files)})
+    if stopped:
+        summary.stopped("desk", stopped)
+    return [" ".join(line.split()) for line in summary.lines()]
+
+
+def test_who_has_no_login_has_nothing_prepared() -> None:
+    files = [
+        entry("joe@example.org", "thunderbird", "created", "/usr/lib/thunderbird/charter-mail.cfg"),
+        entry("joe@example.org", "thunderbird", "no_login", "~jeo", message="this machine has no login jeo; did you mean joe?"),
+        entry("jane@example.org", "thunderbird", "created", "/usr/lib/thunderbird/charter-mail.cfg"),
+    ]
+    lines = told(*files, stopped="failed")
+    assert "joe@example.org desk thunderbird no such login nobody gets it" in lines
+    assert "jane@example.org desk thunderbird prepared new" in lines
+    assert "desk: ~jeo: this machine has no login jeo; did you mean joe?" in lines
+    assert not any("desk: failed" in line for line in lines), "the row says it"
+
+
+def test_a_machine_that_failed_without_a_row_is_named() -> None:
+    assert any("desk: failed" in line for line in told(stopped="failed"))
+    assert any("desk: failed" in line for line in told(entry("a@b.c", "msmtp", "created"), stopped="failed"))
