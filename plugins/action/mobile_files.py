@@ -300,7 +300,7 @@ class Store:
         theirs = [name for name in self.unknown(folder, files) if self.read(folder, name) != files[name]]
         if not theirs:
             return []
-        what = f"has {' and '.join(theirs)}, not made by this project and in the way of what is; move that elsewhere, and run again"
+        what = f"has {' and '.join(theirs)}, in the way and not known to be made by this project; move that elsewhere, and run again"
         return [Problem(str(self.dest / folder), what=what)]
 
     def expect(self, folder: str, names: Iterable[str], whose: tuple[str, ...] = ()) -> None:
