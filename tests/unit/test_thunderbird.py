@@ -283,19 +283,38 @@ def test_folders_follow_the_provider_s_host_and_others_stay(away: bool) -> None:
     assert sum("@imap.new.test/" in str(value) for value in after.values()) == 4
 
 
+@pytest.mark.parametrize("away", [False, True])
+def test_folders_of_one_account_in_another_follow_it(away: bool) -> None:
+    boxes, name = [SECOND, JANE], f"mail.identity.id_charter_{SECOND['key']}.fcc_folder"
+    before = start({}, [person("jane", *boxes)]) | {name: folder("imap.example.net", "Sent")}
+    moved = [{**box, "incoming": {**box["incoming"], "host": "imap.new.test"}} for box in boxes]
+    assert start(start(before, []) if away else before, [person("jane", *moved)])[name] == folder("imap.new.test", "Sent")
+
+
+# Letters, digits and *-._ stand for themselves in an address of IMAP (netwerk's ESCAPE_XALPHA), in one of POP also !~'().
+@pytest.mark.parametrize(("protocol", "scheme", "themselves"), [("imap", "imap", "*._-"), ("pop", "mailbox", "*._!~'()-")])
 @pytest.mark.parametrize("user", ["o'brien@example.org", "a!b~c*d+e(f)@example.org", "x#%&=?^{|}$/`@example.org"])
-def test_an_address_is_written_in_folders_as_thunderbird_does(user: str) -> None:
-    """Letters, digits and *-._ stand for themselves (netwerk's ESCAPE_XALPHA)."""
-    escaped = re.sub(r"[^A-Za-z0-9*._-]", lambda sign: f"%{ord(sign.group()):02X}", user)
-    box = account(user)
+def test_an_address_is_known_as_thunderbird_writes_it(user: str, protocol: str, scheme: str, themselves: str) -> None:
+    escaped = re.sub(rf"[^A-Za-z0-9{themselves}]", lambda sign: f"%{ord(sign.group()):02X}", user)
+    box = account(user, protocol)
     name = f"mail.identity.id_charter_{box['key']}.fcc_folder"
-    prefs = start({}, [person("jane", box)]) | {name: folder("imap.example.net", "Sent", escaped)}
-    after = start(prefs, [person("jane", {**box, "incoming": {**box["incoming"], "host": "imap.new.test"}})])
-    assert after[name] == folder("imap.new.test", "Sent", escaped)
+    prefs = start({}, [person("jane", box)]) | {name: f"{scheme}://{escaped}@{protocol}.example.net/Sent"}
+    after = start(prefs, [person("jane", {**box, "incoming": {**box["incoming"], "host": "mail.new.test"}})])
+    assert after[name] == f"{scheme}://{escaped}@mail.new.test/Sent"
 
 
-def test_a_folder_of_a_longer_host_is_not_ours() -> None:
-    name, other = IDENTITY + "fcc_folder", folder("imap.example.net.own.test", "Sent")
+@pytest.mark.parametrize(
+    "other",
+    [
+        folder("imap.example.net.own.test", "Sent"),
+        folder("imap.example.net", "Sent", "jane%"),
+        "Sent",
+        7,
+        "mailbox://jane%40example.org@imap.example.net",
+    ],
+)
+def test_what_is_no_folder_of_ours_does_not_follow(other: str | int) -> None:
+    name = IDENTITY + "fcc_folder"
     assert start(start({}, [person("jane", JANE)]) | {name: other}, [person("jane", on("imap.new.test"))])[name] == other
 
 
