@@ -5,7 +5,7 @@ profile named. It starts offline, so that it asks for no password before there i
 
     passwords  {user name: password}: remember them, go online, log in to every account and look into its inbox
     send_to    address: send one message from every identity through that identity's own outgoing server
-    make       {type, hostname, username, email, full_name}: first make an account by hand, as the person might
+    make       {type, hostname, username, email, full_name}: first make an account by hand, as the person might, unless it is there
     choose     user name: then choose names, a signature, folders and a second identity in that account, as the person might
 """
 
@@ -62,6 +62,7 @@ return {
 
 MAKE = """
 const [wanted] = args;
+if (MailServices.accounts.accounts.some(account => account.incomingServer.username == wanted.username)) return;
 const server = MailServices.accounts.createIncomingServer(wanted.username, wanted.hostname, wanted.type);
 const identity = MailServices.accounts.createIdentity();
 identity.email = wanted.email;
