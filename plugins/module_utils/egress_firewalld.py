@@ -21,10 +21,10 @@ from typing import Callable, Dict, FrozenSet, List, NamedTuple, Optional, Sequen
 
 from ansible_collections.msp.charter_mail.plugins.module_utils.egress_host import MISSING, Failed, Host, Openings, Plan
 from ansible_collections.msp.charter_mail.plugins.module_utils.egress_place import (
-    INTERFACE,
     MAKER,
     NO,
     PASSES,
+    PATH,
     SOME,
     STOPS,
     YES,
@@ -48,14 +48,17 @@ FIRST, DENY, ALLOW, LAST, TARGET = range(5)
 
 
 class Policy(NamedTuple):
-    """One policy as ``firewall-cmd --list-all-policies`` prints it. ports: as written there (``587/tcp``, ``500-600/tcp``)."""
+    """One policy as ``firewall-cmd --list-all-policies`` prints it.
+
+    ports: as written there (``587/tcp``, ``500-600/tcp``). allows: services and protocols. rich: rich rules.
+    """
 
     active: bool
     target: str
     ingress: List[str]
     egress: List[str]
     ports: List[str]
-    allows: List[str]  # services and protocols
+    allows: List[str]
     rich: List[str]
 
     @property
@@ -75,7 +78,7 @@ class Policy(NamedTuple):
     def effects(self, port: int) -> List[Effect]:
         """What the policy does to a connection to the port of another machine, without its list of ports."""
         # A zone is a set of interfaces.
-        all_ways = Conditions() if "ANY" in self.egress else Conditions().also(INTERFACE)
+        all_ways = Conditions() if "ANY" in self.egress else Conditions().also(PATH)
         found = [effect for rule in self.rich for effect in _rich(rule, port, all_ways)]
         if self.allows or self.ports:
             found += [effect._replace(at=ALLOW) for effect in all_ways.also(NO, port=True).effects(PASSES)]
@@ -99,12 +102,14 @@ def _rich(rule: str, port: int, conditions: Conditions) -> List[Effect]:
         words = shlex.split(rule)
     except ValueError:
         return [Effect(STOPS, False, at=LAST)]
-    said = {word.partition("=")[0]: word.partition("=")[2] for word in words}
+    said = {word.partition("=")[0]: word.partition("=")[2] for word in reversed(words)}  # the first of a name: a limit has a value, too
     action = next((word for word in words if word in ("accept", "drop", "reject")), "")
     if not action:
         return []
     if "source" in said:
         conditions = conditions.also(MAKER)
+    if "NOT" in words:
+        conditions = conditions.also(PATH)
     if "destination" in said or said.get("family") == "ipv6" or "limit" in said or "source-port" in said:
         conditions = conditions.also(SOME)
     if "port" in words:
@@ -239,7 +244,7 @@ def decide(running: Dict[str, Policy], permanent: Dict[str, Policy], record: Rec
         _tell(decision.before.live, name, _held(policy, ours[RUNTIME]))
         _tell(decision.after.live, name, _held(policy, ours[RUNTIME]) - remove | add)
         decision.record[name] = {scope: sorted(numbers) for scope, numbers in kept.items()}
-    return decision
+    return decision._replace(restricted=restricted or bool(decision.notes))
 
 
 def _wanted(
@@ -249,7 +254,7 @@ def _wanted(
     wanted: Set[int] = set()
     bars: Dict[str, List[int]] = {}
     for port in ports if policies[name].outgoing else []:
-        if port in ours if policies[name].opens(port) else port in shut:
+        if (port in ours) if policies[name].opens(port) else (port in shut):
             there = place(policies, name, port)
             bar = there.bar(ALLOW)
             if there.shut and not bar:

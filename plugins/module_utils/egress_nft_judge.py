@@ -14,10 +14,10 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Se
 
 from ansible_collections.msp.charter_mail.plugins.module_utils.egress_host import COMMENT, Failed
 from ansible_collections.msp.charter_mail.plugins.module_utils.egress_place import (
-    INTERFACE,
     MAKER,
     NO,
     PASSES,
+    PATH,
     RETURNS,
     SOME,
     STOPS,
@@ -235,6 +235,8 @@ class Judge:
             pairs = data.get("set") if isinstance(data, dict) else None
         if not isinstance(pairs, list):  # it may say anything
             pairs = [[None, {"accept": None}], [None, {"drop": None}]]
+        elif isinstance(data, str) and not _is_port(key):  # a ban may come into it at any time
+            pairs = [*pairs, [None, {"drop": None}]]
         left_over = True
         for pair in sorted(pairs, key=lambda pair: pair[:1] == ["*"] if isinstance(pair, list) else False):  # all the rest: last
             if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[1], dict) and len(pair[1]) == 1):
@@ -264,7 +266,7 @@ class Judge:
             # A header that is not there cannot be asked: with IPv6 in a chain for both the rule is not for IPv4.
             return SOME if holds == YES and protocol == "ip6" and chain.key[0] == "inet" else holds
         if protocol in ("ip", "ip6"):
-            return MAKER if field == "saddr" else SOME
+            return MAKER if field == "saddr" else PATH if field == "daddr" and op == "!=" else SOME
         return NO if protocol in _NOT_TCP else MAKER
 
     def _meta(self, chain: Chain, key: str, op: str, values: Optional[List[Any]]) -> str:
@@ -276,7 +278,7 @@ class Judge:
             return SOME if own is None and holds == NO else holds
         if key in _INTERFACES:
             # Loopback does not lead to another machine.
-            return (YES if op == "!=" else NO) if values in (["lo"], ["loopback"]) else INTERFACE
+            return (YES if op == "!=" else NO) if values in (["lo"], ["loopback"]) else PATH
         if key in ("iif", "iifname") and values is not None:
             return YES if op == "!=" else NO  # what the machine sends has come in nowhere
         return MAKER

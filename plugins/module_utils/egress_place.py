@@ -19,17 +19,18 @@ from ansible_collections.msp.charter_mail.plugins.module_utils import egress_hos
 # next rule, and TCP to other ports is let out.
 STOPS, PASSES, RETURNS, OTHERS = "stops", "passes", "returns", "others"
 
-# How far a condition holds for the connections to a port: for all, for none, or for some. Some are told by where they go (an address, a
-# rate), or by the way: who makes them, their mark or source, or something that is not understood here; the interface they leave through.
-YES, NO, SOME, MAKER, INTERFACE = "yes", "no", "some", "maker", "interface"
+# How far a condition holds for the connections to a port: for all, for none, or for some. Some are told by an address they go to or by how
+# many they are (SOME); by who makes them, their mark or source, or something that is not understood here (MAKER); by the interface they
+# leave through, or as all that do not go to an address (PATH). By the last two a rule that lets some out keeps others in, and means it.
+YES, NO, SOME, MAKER, PATH = "yes", "no", "some", "maker", "path"
 NO_WAY = ""
-_WAYS = (NO_WAY, MAKER, INTERFACE)
+_WAYS = (NO_WAY, MAKER, PATH)
 
 
 class Effect(NamedTuple):
     """What becomes of the connection at the rule ``at``, counted from 0.
 
-    sure: for everybody. by_port: because of its port, so that the rules behind it are at work on other ports. way: MAKER, INTERFACE.
+    sure: for everybody. by_port: because of its port, so that the rules behind it are at work on other ports. way: MAKER, PATH.
     """
 
     kind: str
@@ -87,7 +88,7 @@ class Place(NamedTuple):
 
 
 _FOR_SOME = "%s stops some on purpose, by address, user or interface, and is kept so: see whether that is in the way of TCP %s"
-BY_WAY = "%s is kept shut for TCP %s: it lets out by interface, user, mark or source, which an opening would get past"
+BY_WAY = "%s is kept shut for TCP %s: it lets out by interface, user, mark or address, which an opening would get past"
 BANS = "%s is kept shut for TCP %s: an opening would override what it forbids on purpose"
 
 
@@ -111,8 +112,8 @@ def find(effects: Iterable[Effect]) -> Place:
                 shut, last = True, effect.at
             if not effect.by_port:
                 break
-    # Who lets out by port for everybody and one port more for a user does not shut other ways; with interfaces there is no telling.
-    by_way = bool(passes - {NO_WAY}) or INTERFACE in others or (MAKER in others and NO_WAY not in others)
+    # Who lets out by port for everybody, and one port more for a user, does not shut other ways; with paths there is no telling.
+    by_way = bool(passes - {NO_WAY}) or PATH in others or (MAKER in others and NO_WAY not in others)
     return Place(shut, by_way, first, last)
 
 

@@ -21,10 +21,10 @@ from ansible_collections.msp.charter_mail.plugins.module_utils.egress_host impor
 from ansible_collections.msp.charter_mail.plugins.module_utils.egress_place import (
     BANS,
     BY_WAY,
-    INTERFACE,
     MAKER,
     NO,
     PASSES,
+    PATH,
     SOME,
     STOPS,
     YES,
@@ -73,7 +73,7 @@ class Rule(NamedTuple):
             return []
         conditions = Conditions()
         if direction[2]:
-            conditions = conditions.also(NO if direction[2] == "lo" else INTERFACE)
+            conditions = conditions.also(NO if direction[2] == "lo" else PATH)
         if self.destination not in ANYWHERE:
             conditions = conditions.also(SOME)
         if self.source not in ANYWHERE:
@@ -206,7 +206,7 @@ def _iptables(words: List[str], port: int) -> List[Effect]:
             continue
         elif option not in _MUTE:
             holds = _option(option, value, port)
-            holds = {YES: NO, NO: YES}.get(holds, holds) if negated else holds
+            holds = {YES: NO, NO: YES, SOME: PATH}.get(holds, holds) if negated else holds
             conditions = conditions.also(holds, option in _PORTS)
         negated = False
     if target in _TARGETS:
@@ -222,7 +222,7 @@ def _option(option: str, value: str, port: int) -> str:
     if option in ("-p", "--protocol"):
         return YES if value in ("tcp", "6", "all") else NO
     if option in ("-o", "--out-interface"):
-        return NO if value == "lo" else INTERFACE
+        return NO if value == "lo" else PATH
     if option in _PORTS:
         return MAKER if re.search("[a-z]", value) else YES if port in _numbers(value) else NO
     if option in ("--ctstate", "--state"):

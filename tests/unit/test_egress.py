@@ -199,7 +199,7 @@ def test_a_rule_counts_when_it_is_for_everybody(rules: list[list[Any]], stops: b
     assert stopped(base(*rules), "inet t out", [587]) == ([587] if stops else [])
 
 
-INTERFACE, MAKER = [meta("oifname", "wg0"), ACCEPT], [meta("skuid", 1000), ACCEPT]
+TUNNEL, USER = [meta("oifname", "wg0"), ACCEPT], [meta("skuid", 1000), ACCEPT]
 
 
 @pytest.mark.parametrize(
@@ -213,12 +213,12 @@ INTERFACE, MAKER = [meta("oifname", "wg0"), ACCEPT], [meta("skuid", 1000), ACCEP
         ([[daddr("192.0.2.1"), ACCEPT]], "drop", (True, False, 0, 1)),
         ([[match({"tcp option": {"name": "fastopen"}}, 1), REJECT], [dport("@unknown"), DROP]], "drop", (True, False, 2, 2)),
         # Who lets out by the way shuts the other ways.
-        ([INTERFACE], "drop", (True, True, 0, 1)),
+        ([TUNNEL], "drop", (True, True, 0, 1)),
         ([[meta("oif", {"set": ["lo", "wg0"]}), ACCEPT]], "drop", (True, True, 0, 1)),
         ([[dport(25), ACCEPT], [meta("mark", 1), ACCEPT]], "drop", (True, True, 0, 2)),
         ([[match({"payload": {"protocol": "ip", "field": "saddr"}}, "192.0.2.7"), ACCEPT]], "drop", (True, True, 0, 1)),
         ([[match({"rt": {"key": "ipsec"}}, True), ACCEPT], [REJECT]], "accept", (True, True, 0, 1)),
-        ([[dport(587), DROP], INTERFACE], "drop", (True, True, 0, 0)),
+        ([[dport(587), DROP], TUNNEL], "drop", (True, True, 0, 0)),
         ([[meta("oifname", "wg0"), RETURN], [DROP]], "accept", (True, True, 0, 1)),
         (
             [[{"vmap": {"key": {"meta": {"key": "oifname"}}, "data": {"set": [["lo", ACCEPT], ["wg0", ACCEPT]]}}}]],
@@ -226,6 +226,8 @@ INTERFACE, MAKER = [meta("oifname", "wg0"), ACCEPT], [meta("skuid", 1000), ACCEP
             (True, True, 0, 1),
         ),
         ([[{"vmap": {"key": {"meta": {"key": "oifname"}}, "data": "@unknown"}}], [dport(25), ACCEPT]], "drop", (True, True, 1, 2)),
+        ([[daddr("@bad", "!="), ACCEPT]], "drop", (True, True, 0, 1)),
+        ([[dport(22), ACCEPT], [daddr("@bad", "!="), dport(443), ACCEPT]], "drop", (True, True, 0, 2)),
         # Even if not this port; but not when it lets others out everywhere, and has one port more for somebody.
         ([[meta("oifname", "eth0"), dport({"set": [80, 443]}), ACCEPT]], "drop", (True, True, 0, 1)),
         ([[dport(80), ACCEPT], [meta("oifname", "eth0"), dport(22), ACCEPT]], "drop", (True, True, 0, 2)),
@@ -233,9 +235,9 @@ INTERFACE, MAKER = [meta("oifname", "wg0"), ACCEPT], [meta("skuid", 1000), ACCEP
         ([[dport(443), ACCEPT], [meta("skuid", 0), dport(25), ACCEPT]], "drop", (True, False, 0, 2)),
         ([[meta("oifname", "eth0"), match({"payload": {"protocol": "udp", "field": "dport"}}, 53), ACCEPT]], "drop", (True, False, 0, 1)),
         # It does not stop everybody.
-        ([INTERFACE], "accept", (False, True, 0, 0)),
+        ([TUNNEL], "accept", (False, True, 0, 0)),
         ([[meta("oifname", "wg0", "!="), REJECT]], "accept", (False, False, 1, 0)),
-        ([MAKER, [dport(587), ACCEPT]], "drop", (False, True, 0, 0)),
+        ([USER, [dport(587), ACCEPT]], "drop", (False, True, 0, 0)),
     ],
 )
 def test_a_place_is_after_every_ban_and_before_what_stops_everybody(rules: list[list[Any]], policy: str, place: tuple[Any, ...]) -> None:
@@ -290,7 +292,7 @@ def test_our_own_rule_is_left_alone_replaced_or_taken_back() -> None:
     expr = ours(587, 993)
     moved = [{"add": {"rule": {**where, "expr": expr, "comment": "charter-mail"}}}, {"delete": {"rule": {**where, "handle": 10}}}]
     assert egress_nft.decide(front, PORTS, []).commands == moved
-    shut_in = base(ours(*PORTS), [meta("oifname", "lo"), ACCEPT], INTERFACE, comments=["charter-mail"], policy="drop")
+    shut_in = base(ours(*PORTS), [meta("oifname", "lo"), ACCEPT], TUNNEL, comments=["charter-mail"], policy="drop")
     assert egress_nft.decide(shut_in, PORTS, []).commands == moved[1:]
     assert "inet t out is kept shut for TCP 465, 587 and 993: it lets out by interface" in egress_nft.decide(shut_in, PORTS, []).notes[0]
 
@@ -511,6 +513,7 @@ OWN = "-A ufw-before-output -o lo -j ACCEPT", "-A ufw-before-output -m conntrack
         (["-A ufw-before-output -p tcp -m multiport --dports 80,443 -j ACCEPT"], [], ""),
         (["-A ufw-before-output -o tun0 -j ACCEPT"], [], "by interface"),
         (["-A ufw-before-output ! -o lo -m owner --uid-owner 110 -j ACCEPT"], [], "by interface"),
+        (["-A ufw-before-output ! -d 203.0.113.0/24 -j ACCEPT"], [], "by interface"),
         (["-I OUTPUT -o wg+ -j ACCEPT"], [], "by interface"),
         (["-A ufw-before-output -j mine"], [], "by interface"),
         (["-A ufw-before-output ! -o wg0 -m conntrack --ctstate NEW -j REJECT"], [], ""),
@@ -611,7 +614,7 @@ def test_a_rule_that_did_not_come_where_it_belongs_is_taken_out_and_told(root: P
 def test_what_ufw_keeps_shut_is_told(root: Path) -> None:
     machine = ufw(root, "deny", "allow any any ANY any ANY out_tun0")
     assert egress.settle(machine.host, PORTS, [587], check=False)["message"] == (
-        "Nothing was changed in ufw; ufw is kept shut for TCP 587: it lets out by interface, user, mark or source, "
+        "Nothing was changed in ufw; ufw is kept shut for TCP 587: it lets out by interface, user, mark or address, "
         "which an opening would get past."
     )
 
@@ -771,12 +774,17 @@ ADDRESS, WHO = 'rule family="ipv4" destination address="203.0.113.0/24" reject',
         (['rule priority="5" service name="smtp" drop'], {}, "the policy egress is kept shut for TCP 587: an opening would override"),
         (['rule priority="5" protocol value="udp" reject', 'rule priority="6" icmp-type name="echo-request" drop'], {}, ""),
         (['rule priority="5" protocol value="tcp" reject type="tcp-reset"'], {}, ""),
+        (
+            ['rule priority="5" protocol value="tcp" source address="10.8.0.2" log limit value="3/m" drop'],
+            *({}, "the policy egress is kept shut for TCP 587: an opening would override"),
+        ),
         (['rule priority="-5" log prefix="out" level="info" limit value="3/m"'], {}, ""),
         (['rule priority="5" "unbalanced drop'], {}, "the policy egress is kept shut for TCP 587: an opening would override"),
         (['rule priority="5" family="ipv6" drop'], {}, "the policy egress is kept shut for TCP 587: an opening would override"),
         # By the way.
         ([WHO], {}, "the policy egress is kept shut for TCP 587: it lets out by interface"),
         ([WHO.replace("source", "destination")], {}, ""),
+        ([WHO.replace("source", "destination NOT")], {}, "the policy egress is kept shut for TCP 587: it lets out by interface"),
         ([], {"vpn": "tunnel ACCEPT"}, "the policy egress is kept shut for TCP 587: it lets out by interface"),
         ([], {"vpn": "tunnel CONTINUE 993/tcp"}, "the policy egress is kept shut for TCP 587: it lets out by interface"),
         ([], {"vpn": "tunnel CONTINUE"}, ""),
