@@ -102,15 +102,16 @@ def _rich(rule: str, port: int, conditions: Conditions) -> List[Effect]:
         words = shlex.split(rule)
     except ValueError:
         return [Effect(STOPS, False, at=LAST)]
-    said = {word.partition("=")[0]: word.partition("=")[2] for word in reversed(words)}  # the first of a name: a limit has a value, too
+    # The first of a name: a limit has a value, too.
+    said = {word.partition("=")[0]: word.partition("=")[2] for word in reversed(words) if "=" in word}
     action = next((word for word in words if word in ("accept", "drop", "reject")), "")
     if not action:
         return []
-    if "source" in said:
+    if "source" in words:
         conditions = conditions.also(MAKER)
     if "NOT" in words:
         conditions = conditions.also(PATH)
-    if "destination" in said or said.get("family") == "ipv6" or "limit" in said or "source-port" in said:
+    if said.get("family") == "ipv6" or {"destination", "limit", "source-port"} & set(words):
         conditions = conditions.also(SOME)
     if "port" in words:
         conditions = conditions.also(YES if _covers("%s/%s" % (said.get("port"), said.get("protocol")), port) else NO, port=True)
