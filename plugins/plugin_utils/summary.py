@@ -52,6 +52,7 @@ class Summary:
         self._verified: set[tuple[str, str, str]] = set()
         self._profiles: dict[tuple[str, str, str], str] = {}
         self._notes: list[str] = []
+        self._probed: dict[str, list[str]] = {}
         self._handouts = ""
         self._stopped: dict[str, str] = {}
         self._seen: set[str] = set()
@@ -110,12 +111,13 @@ class Summary:
             self._handouts = f"Phones and Macs of {_count(people, 'person', 'people')}: {page}"
 
     def probe(self, machine: str, result: Mapping[str, Any]) -> None:
-        """result: what mail_probe returned for the machine."""
+        """result: what mail_probe returned for the machine. A second look takes the place of the first."""
+        notes = self._probed[machine] = []
         for end in result.get("endpoints", []):
             if end["endpoint"]["needed"] and end["verdict"] != "ok":
-                self._notes.append(f"{machine}: cannot {DOES[end['endpoint']['service']]}: {end['advice']}")
+                notes.append(f"{machine}: cannot {DOES[end['endpoint']['service']]}: {end['advice']}")
         if result.get("smtp_choice"):
-            self._notes.append(f"{machine}: sending: {result['smtp_choice']}")
+            notes.append(f"{machine}: sending: {result['smtp_choice']}")
 
     def firewall(self, machine: str, result: Mapping[str, Any]) -> None:
         """result: what mail_firewall returned for the machine."""
@@ -134,7 +136,8 @@ class Summary:
         if self._states:
             yield ""
             yield from _table([HEADINGS, *(self._row(key) for key in sorted(self._states))])
-        rest = [*self._left_out(), *sorted(set(self._notes)), *filter(None, [self._handouts])]
+        notes = {*self._notes, *(note for notes in self._probed.values() for note in notes)}
+        rest = [*self._left_out(), *sorted(notes), *filter(None, [self._handouts])]
         if rest:
             yield ""
             yield from rest

@@ -38,3 +38,20 @@ def test_who_has_no_login_has_nothing_prepared() -> None:
 def test_a_machine_that_failed_without_a_row_is_named() -> None:
     assert any("desk: failed" in line for line in told(stopped="failed"))
     assert any("desk: failed" in line for line in told(entry("a@b.c", "msmtp", "created"), stopped="failed"))
+
+
+def looked(verdict: str, choice: str = "") -> dict[str, Any]:
+    endpoint = {"service": "smtp", "needed": True}
+    return {"endpoints": [{"endpoint": endpoint, "verdict": verdict, "advice": f"It is {verdict}."}], "smtp_choice": choice}
+
+
+def test_what_is_said_of_the_servers_is_from_the_last_look() -> None:
+    summary = Summary()
+    summary.office("example", {"desk-01": {"platform": "linux", "people": ["jane@example.org"]}})
+    summary.probe("desk-01", looked("blocked", "port 465 is used."))
+    summary.probe("desk-02", looked("refused"))
+    summary.firewall("desk-01", {"changed": True, "message": "Opened TCP 587."})
+    summary.probe("desk-01", looked("ok"))
+    lines = "\n".join(summary.lines())
+    assert "desk-01: firewall: Opened TCP 587." in lines and "desk-02: cannot send: It is refused." in lines
+    assert "blocked" not in lines and "465" not in lines
