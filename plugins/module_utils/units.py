@@ -67,7 +67,8 @@ def printable(text: str) -> str:
 
 def _data(plan: Plan, job: Job) -> Dict[str, Any]:
     dest = shown(job.home, plan)
-    return {"dest": dest, "program": plan.program, "people": plan.people, "state": plan.state, "changed": plan.changed}
+    outcome = {"dest": dest, "program": plan.program, "people": plan.people, "state": plan.state, "changed": plan.changed}
+    return {**outcome, "each": plan.each} if plan.each and plan.state == "pending" else outcome
 
 
 def shown(home: str, plan: Plan) -> str:

@@ -132,6 +132,11 @@ options:
         type: list
         elements: str
         default: []
+      aside:
+        description: >-
+          The accounts work without this file. What becomes of it is said with its path, and is no part of what is said of people.
+        type: bool
+        default: false
       shadowed_by:
         description:
           - Other files of the home that the program reads instead of this one when they are there, the first one first. Then this one
@@ -263,6 +268,12 @@ files:
         - V(refused), the path is not safe or the home is not there; V(failed), anything else. These three fail the task.
       type: str
       sample: created
+    each:
+      description: >-
+        By address, where the state is V(pending) and the people of a file that they share fare differently, V(created), V(pending),
+        V(removed) or V(unchanged).
+      type: dict
+      sample: {jane.doe@example.org: removed, joe@example.org: unchanged}
     changed:
       description: Whether the file was (in check mode, would be) changed.
       type: bool

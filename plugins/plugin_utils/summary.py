@@ -81,8 +81,8 @@ class Summary:
         """result: what mail_files returned for the machine."""
         self._seen.add(machine)
         for entry in result.get("files", []):
-            for address in entry["people"]:
-                self._states.setdefault((address, machine, entry["program"]), []).append(entry["state"])
+            for address, state in entry.get("each", dict.fromkeys(entry["people"], entry["state"])).items():
+                self._states.setdefault((address, machine, entry["program"]), []).append(state)
             if entry["state"] in FAILED and entry["people"]:
                 self._told.add(machine)
             if entry.get("message"):

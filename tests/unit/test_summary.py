@@ -40,6 +40,21 @@ def test_a_machine_that_failed_without_a_row_is_named() -> None:
     assert any("desk: failed" in line for line in told(entry("a@b.c", "msmtp", "created"), stopped="failed"))
 
 
+def test_changes_of_a_shared_file_are_told_by_person() -> None:
+    shared = entry("", "thunderbird", "pending", "/usr/lib/thunderbird/charter-mail.cfg")
+    shared.update(people=["jane@example.org", "joe@example.org"], each={"jane@example.org": "unchanged", "left@example.org": "removed"})
+    lines = told(shared)
+    assert "jane@example.org desk thunderbird prepared unchanged" in lines
+    assert "left@example.org desk thunderbird removed removed" in lines
+
+
+def test_a_file_aside_is_a_note_and_nobodys_state() -> None:
+    aside = {**entry("", "thunderbird", "foreign", "/usr/share/thunderbird/isp/x.xml", message="it was there before"), "people": []}
+    lines = told(entry("jane@example.org", "thunderbird", "created"), aside)
+    assert "jane@example.org desk thunderbird prepared new" in lines
+    assert "desk: /usr/share/thunderbird/isp/x.xml: it was there before" in lines
+
+
 def looked(verdict: str, choice: str = "") -> dict[str, Any]:
     endpoint = {"service": "smtp", "needed": True}
     return {"endpoints": [{"endpoint": endpoint, "verdict": verdict, "advice": f"It is {verdict}."}], "smtp_choice": choice}
