@@ -172,7 +172,7 @@ class Server:
         for path in sorted(CONF.glob("charter-mail-*.conf")):
             if path != self._conf and data["host"] in site.names(_read(path) or ""):
                 raise Refused("%s is served for another office already, by %s; give this office a name of its own" % (data["host"], path))
-        text, fresh = self._plan(self._known(before), before), self.wants_profiles()
+        text, fresh = self._plan(self._known(), before), self.wants_profiles()
         self.changed = fresh or text != before or not self._nginx or not self._nginx.master()
         trouble = "" if self.changed else self._trouble()
         # A run that ended before it reloaded, a certificate that was renewed since.
@@ -240,7 +240,7 @@ class Server:
             except OSError as error:
                 raise Refused("profile_server_%s: %s: %s" % (option, self._data[option], error.strerror)) from error
 
-    def _known(self, before: Optional[str]) -> Optional[str]:
+    def _known(self) -> Optional[str]:
         """nginx's configuration as it is; None where nginx is not installed yet."""
         if self._nginx is None:
             if not listening.is_free(ANY4, 80):
@@ -250,7 +250,7 @@ class Server:
         code, dump, said = self._nginx.test()
         self._complete = not code
         # What is wrong with the site as it was, a certificate that is no more, say, is put right now.
-        if code and before is None:
+        if code and not self._conf.exists():
             raise Refused("nginx refuses its configuration as it is, without this site: " + site.reason(said, self._data["secret"]))
         return dump
 
