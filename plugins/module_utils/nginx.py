@@ -16,6 +16,7 @@ import re
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 ANY4, ANY6 = "0.0.0.0", "::"
+OTHER_PORT = "write a port that is free into mail_profile_url, as in https://profiles.example.org:8443/"
 
 # One file in what `nginx -T` prints.
 _FILE = re.compile(r"^# configuration file (.+):$", re.MULTILINE)
@@ -70,7 +71,7 @@ def read(dump: str, own: Optional[Dict[str, str]] = None) -> Configuration:
     files.update(own or {})
     found = Configuration({}, [], [])
     if len(parts) > 1:
-        _read_file(parts[1], files, os.path.dirname(parts[1]), [], found)
+        _read_file(parts[1:2], files, [], found)
     return found
 
 
@@ -97,16 +98,15 @@ def listen_on(config: Configuration, own: str, port: int) -> Tuple[List[Listen],
     return list(merged.values()), any(listen.dual for listen in merged.values()) and ANY4 not in merged
 
 
-OTHER_PORT = "write a port that is free into mail_profile_url, as in https://profiles.example.org:8443/"
-
-
 def displaced(config: Configuration, own: str, port: int) -> Optional[Server]:
     """The site that has answered for names that no site has and no longer does when ours is read before it; None where nothing changes."""
     mine = next((server for server in config.servers if server.file == own), None)
     for listen in mine.on(port) if mine else []:
         sharing = [one for one in config.servers if one.part == "http" and listen.address in [each.address for each in one.on(port)]]
-        if sharing[0] is mine and not any(each.default for one in sharing for each in one.on(port) if each.address == listen.address):
-            return next((one for one in sharing if one.file != own), None)
+        other = next((one for one in sharing if one.file != own), None)
+        default = any(each.default for one in sharing for each in one.on(port) if each.address == listen.address)
+        if other and sharing[0] is mine and not default:
+            return other
     return None
 
 
@@ -125,8 +125,9 @@ def in_listen(address: str, port: int) -> str:
     return str(port) if address == ANY4 else place(address, port)
 
 
-def _read_file(name: str, files: Dict[str, str], folder: str, blocks: List[Dict[str, Any]], found: Configuration) -> None:
-    """Add what one file says. blocks: the ones that it is included in, outermost first."""
+def _read_file(chain: List[str], files: Dict[str, str], blocks: List[Dict[str, Any]], found: Configuration) -> None:
+    """Add what the last file of a chain of inclusions says. blocks: the ones that it is included in, outermost first."""
+    name = chain[-1]
     found.files.append(name)
     for words, end in _directives(files[name]):
         if end == "{":
@@ -135,10 +136,10 @@ def _read_file(name: str, files: Dict[str, str], folder: str, blocks: List[Dict[
             if blocks:
                 _close(blocks.pop(), blocks, found)
         elif words[0] == "include" and len(words) == 2:
-            pattern = os.path.join(folder, words[1])
+            pattern = os.path.join(os.path.dirname(chain[0]), words[1])
             for other in sorted(files):
-                if other.count("/") == pattern.count("/") and fnmatch.fnmatchcase(other, pattern):
-                    _read_file(other, files, folder, blocks, found)
+                if other.count("/") == pattern.count("/") and fnmatch.fnmatchcase(other, pattern) and other not in chain:
+                    _read_file([*chain, other], files, blocks, found)
         elif not blocks:
             found.main.setdefault(words[0], words[1] if len(words) > 1 else "")
         elif words[0] == "listen" and len(words) > 1:

@@ -21,6 +21,7 @@ from ansible_collections.msp.charter_mail.plugins.module_utils.nginx import plac
 # Seconds that a single step of an answer may take, and that the link which is tried is good for.
 _PATIENCE, _GOOD_FOR = 20, 600
 _CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+_NOBODYS = "nobody/nobody-ios.mobileconfig"
 # What nginx takes for the line of a proxy that says nothing about its client.
 _FROM_PROXY = b"PROXY UNKNOWN\r\n"
 
@@ -28,27 +29,30 @@ _FROM_PROXY = b"PROXY UNKNOWN\r\n"
 def problem(data: Dict[str, Any], address: str, proxied: bool, profile: Optional[Tuple[str, bytes]]) -> str:
     """What an address of this machine answers with instead of the site; empty when it is the site.
 
-    data: as site.render() takes it. profile: name and content of one that is served, None when there is none. A link that has ended comes
-    first, which nobody but this site knows to have been a right one; so that no other site gets, and logs, one that works.
+    data: as site.render() takes it. profile: name and content of one that is served, None when there is none. Nothing is asked of who has
+    another certificate. Then a link comes that has ended and is nobody's, of which no other site knows that it was a right one; and only
+    then one that works, so that no other site gets it and logs it.
     """
     at = place(address, data["port"])
-    name = profile[0] if profile else "nobody/nobody-ios.mobileconfig"
     try:
-        own = _first_certificate(data["certificate"])
-        status, _, certificate = _get(data, address, proxied, _path(data, name, 1))
-        if certificate != own:
-            return "%s answers for %s with another certificate than profile_server_certificate" % (at, data["host"])
+        status, _ = _get(data, address, proxied, _path(data, _NOBODYS, 1))
         if status != http.client.GONE:
             return "%s answers a link to %s that has ended with %d, where this site says 410" % (at, data["host"], status)
         if profile:
-            status, content, _ = _get(data, address, proxied, _path(data, name, int(time.time()) + _GOOD_FOR))
+            status, content = _get(data, address, proxied, _path(data, profile[0], int(time.time()) + _GOOD_FOR))
             if status != http.client.OK:
                 return "%s answers a link to a profile with %d" % (at, status)
             if content != profile[1]:
                 return "%s answers a link with other bytes than those of the profile" % at
+    except _OtherCertificate:
+        return "%s answers for %s with another certificate than profile_server_certificate" % (at, data["host"])
     except (OSError, ValueError, http.client.HTTPException) as error:
         return "%s does not answer for %s over TLS: %s" % (at, data["host"], _said(error))
     return ""
+
+
+class _OtherCertificate(Exception):
+    pass
 
 
 def _said(error: Exception) -> str:
@@ -65,8 +69,8 @@ def _first_certificate(path: str) -> bytes:
     return ssl.PEM_cert_to_DER_cert(found.group()) if found else b""
 
 
-def _get(data: Dict[str, Any], address: str, proxied: bool, path: str) -> Tuple[int, bytes, bytes]:
-    """Status, content and certificate (DER) that the site's name has at an address of this machine."""
+def _get(data: Dict[str, Any], address: str, proxied: bool, path: str) -> Tuple[int, bytes]:
+    """Status and content of a path that the site's name has at an address of this machine. Raises _OtherCertificate before asking."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # Compared with the right one instead; whether phones trust it is not for this machine to say.
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -74,11 +78,12 @@ def _get(data: Dict[str, Any], address: str, proxied: bool, path: str) -> Tuple[
         if proxied:
             plain.sendall(_FROM_PROXY)
         with context.wrap_socket(plain, server_hostname=data["host"]) as secure:
-            certificate = secure.getpeercert(binary_form=True) or b""
+            if secure.getpeercert(binary_form=True) != _first_certificate(data["certificate"]):
+                raise _OtherCertificate
             connection = http.client.HTTPConnection(data["host"])
             # Never a connection of its own, which would go to where the name points.
             connection.auto_open, connection.sock = 0, secure
             host = data["host"] if data["port"] == 443 else "%s:%d" % (data["host"], data["port"])
             connection.request("GET", path, headers={"Host": host, "Connection": "close"})
             answer = connection.getresponse()
-            return answer.status, answer.read(), certificate
+            return answer.status, answer.read()

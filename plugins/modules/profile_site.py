@@ -180,7 +180,7 @@ class Server:
         self._note(text, before, fresh)
         if self._module.check_mode:
             if trouble:
-                self._module.warn("the profiles are not served now, and a run without --check reloads nginx: " + trouble)
+                self._module.warn("nginx has to be reloaded: " + trouble)
         elif not self._nginx:
             raise Refused("nginx is not installed here")
         elif self.changed:
@@ -211,6 +211,10 @@ class Server:
     def _before(self) -> Optional[str]:
         """The site as it was when it was last proved; a run that was killed may have left another one."""
         kept = _read(self._kept)
+        if not self._module.check_mode:
+            for half in (_half(self._conf), _half(self._kept)):
+                with contextlib.suppress(FileNotFoundError):
+                    half.unlink()
         if kept is None:
             return _read(self._conf)
         if not self._module.check_mode:
@@ -228,7 +232,7 @@ class Server:
 
     def _served(self) -> str:
         """The digest of the profiles that are in the folder, or nothing."""
-        with contextlib.suppress(OSError):
+        if self._current.is_dir():
             return site.digest({str(path.relative_to(self._current)): path.read_bytes() for path in self._current.glob("*/*")})
         return ""
 
@@ -459,9 +463,14 @@ def _read(path: Path) -> Optional[str]:
         return None
 
 
+def _half(path: Path) -> Path:
+    """A name that nginx does not read."""
+    return path.with_name(".%s.half" % path.name.lstrip("."))
+
+
 def _write(path: Path, text: str) -> None:
-    """In one step; main() sees to it that it is for root alone. The name of the half file is none that nginx reads."""
-    half = path.with_name(".%s.half" % path.name.lstrip("."))
+    """In one step; main() sees to it that it is for root alone."""
+    half = _half(path)
     half.write_text(text, encoding="utf-8")
     half.replace(path)
 

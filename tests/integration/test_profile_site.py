@@ -262,6 +262,8 @@ def test_a_machine_with_nothing_gets_a_site_that_is_proved_and_everything_is_tak
     empty = machine.serve(profiles=[])
     assert (empty["changed"], empty["files"], empty["addresses"]) == (True, 0, ADDRESSES), empty
     assert {status for status, _ in machine.ask(NAME, path=PATH).values()} == {404}
+    assert machine.serve(state="absent")["changed"]
+    assert machine.serve(profiles=[])["addresses"] == ADDRESSES
     gone = machine.serve(state="absent")
     assert gone["changed"], gone
     assert machine.state() == before
@@ -484,6 +486,7 @@ def test_a_run_that_was_killed_is_undone_by_the_next(machine: Machine, first: bo
     # A run writes this file first and takes it away last.
     machine.put(f"{Path(CONF).parent}/.{Path(CONF).name}.before", before)
     machine.put(CONF, "server { listen 443 ssl; server_name half; }\n")
+    machine.put(f"{Path(CONF).parent}/.{Path(CONF).name}.half", "server { listen 443 ssl; server_name ha")
     checked = machine.serve(check=True)
     assert checked["changed"] is first, checked
     assert machine.serve()["addresses"] == ADDRESSES
