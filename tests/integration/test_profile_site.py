@@ -303,9 +303,16 @@ BESIDE = {
 }
 
 
-@pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
-@pytest.mark.parametrize(("listen", "served"), BESIDE.values(), ids=BESIDE.keys())
-def test_beside_another_site_each_gets_its_own(machine: Machine, listen: str, served: list[str], running: bool) -> None:
+def of(table: dict[str, Any], *stopped: str) -> Any:
+    """The cases of a table while nginx runs, and some also before it is started."""
+    cases = [(name, True) for name in table] + [(name, False) for name in stopped]
+    values = [pytest.param(table[name], running, id=f"{name}, {'running' if running else 'stopped'}") for name, running in cases]
+    return pytest.mark.parametrize(("case", "running"), values)
+
+
+@of(BESIDE, "one socket for both families", "one address", "all and one")
+def test_beside_another_site_each_gets_its_own(machine: Machine, case: tuple[str, list[str]], running: bool) -> None:
+    listen, served = case
     machine.neighbour(listen)
     machine.sh("nginx")
     theirs = {key: said for key, said in machine.ask("www.example.org").items() if said[0]}
@@ -344,13 +351,12 @@ HELD = {
 }
 
 
-@pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
-@pytest.mark.parametrize("held", HELD.values(), ids=HELD.keys())
-def test_a_port_that_another_program_has_is_refused_before_anything_is_written(machine: Machine, held: list[str], running: bool) -> None:
+@of(HELD, "all addresses", "one address")
+def test_a_port_that_another_program_has_is_refused_before_anything_is_written(machine: Machine, case: list[str], running: bool) -> None:
     machine.neighbour("80")
     if running:
         machine.sh("nginx")
-    machine.hold(held[0], "443", *held[1:])
+    machine.hold(case[0], "443", *case[1:])
     refused(machine, "port 443 is taken: python3 (process ", "write a port that is free into mail_profile_url")
     machine.restart()
 
