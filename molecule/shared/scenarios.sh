@@ -25,4 +25,4 @@ if [ $# = 0 ]; then set -- molecule/*/molecule.yml; fi
 for scenario; do
   scenario=${scenario%/molecule.yml}
   echo "${scenario##*/}"
-done | xargs --max-args 1 --max-procs "${JOBS:-3}" bash -euo pipefail -c 'one "$1"' scenario
+done | xargs --max-procs "${JOBS:-3}" -I% bash -euo pipefail -c "one %"
