@@ -17,7 +17,7 @@ from ansible_collections.msp.charter_mail.plugins.module_utils.payload import pa
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.links import link_of, site_of
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobile import PROFILES, WHERE, file_name, profile_file
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.plain import plain
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.problem import Problem, printable
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.problem import Problem, quoted
 
 _TEXT = {"type": "str", "default": ""}
 _ARGUMENTS: dict[str, Any] = {
@@ -91,7 +91,7 @@ def _site(given: Mapping[str, Any]) -> dict[str, Any]:
         if not value:
             found.append(Problem(WHERE, field=f"profile_server_{option}", what="is empty; write the path of the PEM file on the server"))
         elif not _PATH.fullmatch(value):
-            what = f'"{printable(value)}" is not a path on the server that begins with / and has no quotes, dollar signs or backslashes'
+            what = f"{quoted(value)} is not a path on the server that begins with / and has no quotes, dollar signs or backslashes"
             found.append(Problem(WHERE, field=f"profile_server_{option}", what=what))
     if found or not site:
         # Not in the words of other checks: nginx may have been installed by now.
