@@ -28,7 +28,7 @@ from ..plugin_utils.identity import file_name, who
 from ..plugin_utils.links import ending_warning, link_of
 from ..plugin_utils.model import DeviceOwner, check_office, device_owners
 from ..plugin_utils.plain import plain
-from ..plugin_utils.problem import Problem, printable
+from ..plugin_utils.problem import Problem, printable, quoted
 from ..plugin_utils.signing import Signer, Source, expiry_warning, load
 from .mail_check import find_machines, find_office, policy_of, refuse
 
@@ -405,7 +405,7 @@ def texts_of(language: str) -> tuple[Mapping[str, Any], list[Problem]]:
     catalogues = {path.stem: path for path in sorted((PLUGIN_UTILS / "handout_texts").glob("*.yml"))}
     found = []
     if language not in catalogues:
-        found.append(_wrong("language", f'"{printable(language)}" is not {" or ".join(catalogues)}'))
+        found.append(_wrong("language", f"{quoted(language)} is not {' or '.join(catalogues)}"))
     return yaml.safe_load(catalogues.get(language, catalogues["en"]).read_text(encoding="utf-8")), found
 
 

@@ -17,7 +17,7 @@ from ansible_collections.msp.charter_mail.plugins.plugin_utils.identity import f
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.links import link_of, site_of
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobile import PROFILES, WHERE, profile_file
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.plain import plain
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.problem import Problem, printable
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.problem import Problem, quoted
 
 _TEXT = {"type": "str", "default": ""}
 _ARGUMENTS: dict[str, Any] = {
@@ -86,7 +86,7 @@ class ActionModule(ActionBase):
 def _plain(name: str, option: str) -> str:
     """The same, once it is known to be the name of one folder."""
     if not site.is_plain(name):
-        raise AnsibleActionFail(f'{option}: "{printable(name)}" is not the name of a folder; nothing was changed')
+        raise AnsibleActionFail(f"{option}: {quoted(name)} is not the name of a folder; nothing was changed")
     return name
 
 
@@ -99,7 +99,7 @@ def _site(given: Mapping[str, Any]) -> dict[str, Any]:
         if not value:
             found.append(Problem(WHERE, field=f"profile_server_{option}", what="is empty; write the path of the PEM file on the server"))
         elif not _PATH.fullmatch(value):
-            what = f'"{printable(value)}" is not a path on the server that begins with / and has no quotes, dollar signs or backslashes'
+            what = f"{quoted(value)} is not a path on the server that begins with / and has no quotes, dollar signs or backslashes"
             found.append(Problem(WHERE, field=f"profile_server_{option}", what=what))
     if found or not where:
         # Not in the words of other checks: nginx may have been installed by now.

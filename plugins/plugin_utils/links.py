@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from ansible_collections.msp.charter_mail.plugins.module_utils import site
 
-from .problem import Problem, printable
+from .problem import Problem, quoted
 
 SECRET_MIN = 32
 # Warned about so many days before links end.
@@ -66,7 +66,7 @@ def link_of(url: str, secret: str, until: str) -> tuple[Link | None, list[Proble
         try:
             day = datetime.date.fromisoformat(until)
         except ValueError:
-            found.append(_wrong("mobile_link_until", f'"{printable(until)}" is not a date like 2027-06-30'))
+            found.append(_wrong("mobile_link_until", f"{quoted(until)} is not a date like 2027-06-30"))
     return (Link(day, secret) if day and not found else None), found
 
 
@@ -91,11 +91,11 @@ def site_of(url: str) -> tuple[Site | None, list[Problem]]:
     if not url:
         what = "is empty; write https://profiles.example.org" + _ENDING + " with a name of your own"
     elif not parts.path.endswith(_ENDING) or parts.query or parts.fragment:
-        what = f'"{printable(url)}" does not end with {_ENDING}, as the links to this server have to'
+        what = f"{quoted(url)} does not end with {_ENDING}, as the links to this server have to"
     elif not _HOST.fullmatch(host) or parts.username is not None:
-        what = f'"{printable(parts.netloc)}" is not a host name with nothing but a port after it'
+        what = f"{quoted('//' + parts.netloc)} is not a host name with nothing but a port after it"
     elif not _PREFIX.fullmatch(prefix):
-        what = f'"{printable(prefix)}" before {{token}} may have letters a to z, digits and ._~- between its slashes alone'
+        what = f"{quoted(prefix)} before {{token}} may have letters a to z, digits and ._~- between its slashes alone"
     else:
         return Site(host, port, prefix), []
     return None, [_wrong("mail_profile_url", what)]

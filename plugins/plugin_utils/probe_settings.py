@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .problem import Problem, did_you_mean, printable
+from .problem import Problem, did_you_mean, quoted
 
 _KEYS = ("product", "issuer", "remedy")
 
@@ -13,7 +13,7 @@ _KEYS = ("product", "issuer", "remedy")
 def check_timeout(seconds: Any, where: str) -> list[Problem]:
     """What is wrong with the seconds a look may take."""
     if isinstance(seconds, bool) or not str(seconds).isdecimal() or int(seconds) < 2:
-        return [Problem(where, field="reachability_timeout", what=f'"{printable(str(seconds))}" is not a number of seconds, 2 or more')]
+        return [Problem(where, field="reachability_timeout", what=f"{quoted(str(seconds))} is not a number of seconds, 2 or more")]
     return []
 
 
@@ -36,7 +36,7 @@ def check(entries: Any, where: str) -> list[Problem]:
         else:
             # A shorter text would be in the name of half the world's authorities.
             found += [
-                Problem(where, field=f"{name}.issuer", what=f'"{printable(str(text))}" is too short to tell a product by (4 characters)')
+                Problem(where, field=f"{name}.issuer", what=f"{quoted(str(text))} is too short to tell a product by (4 characters)")
                 for text in texts
                 if len(str(text).strip()) < 4
             ]

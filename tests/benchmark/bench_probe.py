@@ -77,9 +77,10 @@ def office(where: Path, name: str, imap: int, smtp: int) -> Path:
 
 def run(folder: Path) -> tuple[float, str]:
     command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(folder), "--forks", str(FORKS), "--tags", "reachability"]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "PWD": str(folder.parent)}
     start = time.monotonic()
-    done = subprocess.run([*command, str(ROOT / "provision-mail.yml")], env=environment, capture_output=True, text=True, check=False)
+    command.append(str(ROOT / "provision-mail.yml"))
+    done = subprocess.run(command, cwd=folder.parent, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return time.monotonic() - start, done.stdout
 
