@@ -48,6 +48,7 @@ def verify(**found: Any) -> dict[str, Any]:
 
 
 NO_NAME = {"a": [], "aaaa": [], "ms": 1, "message": "some words"}
+NO_TLS = {"tls": None, "certificate": None, "verify": None}
 EARLY = {"greeting": None, "starttls": None, "tls": None, "certificate": None, "verify": None, "auth": None}
 
 TABLE = [
@@ -64,17 +65,23 @@ TABLE = [
     ("rate_limited", "greeting", {"greeting": {"good": False, "text": "421 busy", "busy": True}}),
     ("refused", "greeting", {"greeting": {"good": False, "text": "554 no", "busy": False}}),
     ("wrong_tls_mode", "greeting", {**EARLY, "speaks": "tls"}),
-    ("blocked", "greeting", {**EARLY, "broke": {"kind": "timeout", "text": "x"}}),
+    ("slow", "greeting", {**EARLY, "broke": {"kind": "timeout", "text": "x"}}),
+    ("refused", "greeting", {**EARLY, "broke": {"kind": "refused", "text": "501 x"}}),
+    ("rate_limited", "greeting", {**EARLY, "broke": {"kind": "busy", "text": "421 x"}}),
+    ("refused", "auth", {"broke": {"kind": "garbage", "text": "x"}}),
+    ("slow", "auth", {"broke": {"kind": "timeout", "text": "x"}}),
     ("refused", "greeting", {**EARLY, "broke": {"kind": "garbage", "text": "x"}}),
     ("refused", "greeting", {**EARLY, "broke": {"kind": "closed", "text": "x"}}),
-    ("starttls_stripped", "starttls", {"starttls": {"offered": False, "accepted": None, "text": ""}}),
-    ("starttls_stripped", "starttls", {"starttls": {"offered": True, "accepted": False, "text": "502 what?"}}),
-    ("rate_limited", "greeting", {"starttls": {"offered": True, "accepted": False, "text": "454 not now"}}),
-    ("blocked", "tls", {"tls": tls("timeout"), "verify": None}),
+    ("starttls_stripped", "starttls", {**NO_TLS, "starttls": {"offered": False, "accepted": None, "text": ""}}),
+    ("starttls_stripped", "starttls", {**NO_TLS, "starttls": {"offered": True, "accepted": False, "text": "502 what?"}}),
+    ("starttls_stripped", "starttls", {**NO_TLS, "starttls": {"offered": None, "accepted": False, "text": "-ERR what?"}}),
+    ("rate_limited", "starttls", {**NO_TLS, "starttls": {"offered": True, "accepted": False, "text": "454 not now"}}),
+    ("slow", "starttls", {**NO_TLS, "starttls": {"offered": True, "accepted": None, "text": ""}}),
+    ("slow", "tls", {"tls": tls("timeout"), "verify": None}),
     ("refused", "tls", {"tls": tls("closed"), "verify": None}),
     ("refused", "tls", {"tls": tls("tls"), "verify": None}),
-    ("refused", "greeting", {"tls": tls("plain"), "verify": None}),
-    ("blocked", "tls", {"tls": None, "verify": None}),
+    ("refused", "starttls", {"tls": tls("plain"), "verify": None}),
+    ("slow", "tls", {"tls": None, "verify": None}),
     ("untrusted", "certificate", {"verify": verify(chain_ok=False, code=20)}),
     ("untrusted", "certificate", {"verify": verify(chain_ok=False, code=20), "tls": tls("closed"), "certificate": None}),
     ("expired", "certificate", {"verify": verify(chain_ok=False, code=10)}),
@@ -84,7 +91,9 @@ TABLE = [
     ("ok", "", {"verify": verify(strict_ok=False, code=85)}),
     ("intercepted", "certificate", {"certificate": {"issuer": "CN=x, O=Zscaler Inc."}}),
     ("no_auth", "auth", {"auth": {"before": [], "refused_before": True, "after": ["XOAUTH2"]}}),
-    ("refused", "auth", {"auth": None}),
+    ("slow", "auth", {"auth": None}),
+    ("slow", "auth", {"auth": {"before": [], "refused_before": True}}),
+    ("ok", "", {"auth": {"before": None, "refused_before": True, "after": None}}),
 ]
 
 
@@ -96,7 +105,7 @@ def test_the_first_fault_on_the_way_decides(verdict: str, step: str, found: dict
 
 
 def test_every_verdict_is_in_the_table() -> None:
-    assert {row[0] for row in TABLE} | {"login_rejected"} == set(verdicts.VERDICTS)
+    assert {row[0] for row in TABLE} | {"login_rejected", "incomplete_chain", "unknown_root"} == set(verdicts.VERDICTS)
 
 
 def test_every_sentence_belongs_to_a_verdict_and_a_step() -> None:
@@ -200,7 +209,7 @@ def test_facts_may_end_anywhere(end: str, security: str, service: str) -> None:
     whole = facts(security, service)
     cut = {key: value for key, value in whole.items() if key not in ENDS[ENDS.index(end) :]}
     judged = verdicts.judge(cut, KNOWN)
-    assert judged["verdict"] in ("dns", "blocked", "refused", "ok")
+    assert judged["verdict"] in ("dns", "blocked", "slow", "ok")
 
 
 def test_a_day_that_no_calendar_has_does_not_matter() -> None:
