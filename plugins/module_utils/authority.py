@@ -37,7 +37,7 @@ def fault(facts: Facts, known: List[Facts]) -> Optional[Tuple[str, Facts]]:
         return "intercepted", {**about, "product": product["product"], "remedy": product["remedy"], "trusts": trusts}
     if trusted:
         return None if product else _trusted(facts, about)
-    return _refused(facts, about) if verify.get("code") in NO_ISSUER and not thunderbird_alone(facts) else None
+    return _refused(facts, about) if verify.get("code") in NO_ISSUER else None
 
 
 def _trusted(facts: Facts, about: Facts) -> Optional[Tuple[str, Facts]]:
@@ -48,8 +48,8 @@ def _trusted(facts: Facts, about: Facts) -> Optional[Tuple[str, Facts]]:
             said = "Thunderbird refuses it, while programs that go by this machine's list find it there, where somebody added it"
             return "issuer left out", {**about, "refuse": said}
         own = {True: " and to Thunderbird", False: "; Thunderbird, which has a list of its own, refuses it", None: ""}
-        return "local authority", {**about, "own": own[_takes(facts)]}
-    if _takes(facts) is False and _thunderbird(facts):
+        return "local authority", {**about, "own": own[_knows(facts)]}
+    if _knows(facts) is False and _thunderbird(facts):
         public = "which is public" if _public(facts) else "which somebody may have added to this machine"
         about = {**about, "public": public}
         return "unknown to Thunderbird", {**about, "others": "; %s go by this machine's list and take it" % others if others else ""}
@@ -60,28 +60,21 @@ def _refused(facts: Facts, about: Facts) -> Optional[Tuple[str, Facts]]:
     """The machine's list leads nowhere: is it that list, or the chain?"""
     others = _others(facts)
     if _public(facts):
-        own = "; Thunderbird, which has a list of its own, takes it" if _takes(facts) else ""
-        return "unknown to the machine", {**about, "others": others or "Programs", "own": own}
+        own = "; Thunderbird has it in a list of its own" if _knows(facts) else ""
+        return "unknown to the machine", {**about, "others": others or "programs that go by this machine's list", "own": own}
     chain = (facts.get("certificate") or {}).get("chain") or {}
     if not chain.get("lacks") or not chain.get("named"):
         return None
     refuse = " and ".join(filter(None, ["Thunderbird" if _thunderbird(facts) else "", others])) or "mail programs"
-    return "unknown to all" if chain["depth"] else "issuer left out", {**about, "refuse": "%s refuse it" % refuse}
+    return "unknown to all" if chain["depth"] else "issuer left out", {**about, "refuse": "%s will not take it" % refuse}
 
 
-def notes(facts: Facts) -> List[str]:
+def notes(facts: Facts, known: List[Facts]) -> List[str]:
     """What somebody should know although it does not decide."""
-    found = []
-    if _lists(facts).get("distribution") is False and not _public(facts) and _takes(facts) is False and _thunderbird(facts):
-        found.append("Thunderbird takes this certificate only where it was made to trust its authority.")
-    if (facts.get("verify") or {}).get("chain_ok") is False and thunderbird_alone(facts):
-        found.append("This machine's own list lacks the authority of the certificate; Thunderbird, which alone is used here, has it.")
-    return found
-
-
-def thunderbird_alone(facts: Facts) -> bool:
-    """Whether Thunderbird takes the certificate, and nobody here uses a program that goes by the machine's list."""
-    return _takes(facts) is True and not _others(facts)
+    product = certificate.interceptor((facts.get("certificate") or {}).get("issuer") or "", known)
+    if product and product.get("ours") and _knows(facts) is False and _thunderbird(facts):
+        return ["Thunderbird takes a certificate of %s only where it was made to trust it." % product["product"]]
+    return []
 
 
 def _lists(facts: Facts) -> Facts:
@@ -93,8 +86,11 @@ def _public(facts: Facts) -> bool:
     return True in (_lists(facts).get("distribution"), _lists(facts).get("thunderbird"))
 
 
-def _takes(facts: Facts) -> Optional[bool]:
-    """Whether Thunderbird takes the certificate, by what is built in or what its policies add; None where that was not compared."""
+def _knows(facts: Facts) -> Optional[bool]:
+    """Whether Thunderbird knows the authority, by what is built in or what its policies add; None where that was not compared.
+
+    What it knows it may still refuse, where it has it marked as no longer trusted; that cannot be read.
+    """
     return True if _lists(facts).get("policies") else _lists(facts).get("thunderbird")
 
 

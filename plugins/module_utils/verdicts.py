@@ -187,14 +187,14 @@ _ADVICE: Dict[str, Tuple[str, str, str]] = {
     "unknown to Thunderbird": (
         "unknown_root",
         "certificate",
-        "Thunderbird refuses the certificate of %(place)s: its authority, %(public)s, is not in Thunderbird's own list (issuer "
+        "Thunderbird will not take the certificate of %(place)s: its authority, %(public)s, is not in Thunderbird's own list (issuer "
         '"%(issuer)s")%(others)s. Bring Thunderbird up to date; if that does not help, the provider must change its authority.',
     ),
     "unknown to the machine": (
         "unknown_root",
         "certificate",
-        "%(others)s refuse the certificate of %(place)s: its authority is public, but not in this machine's list (issuer "
-        '"%(issuer)s")%(own)s. Bring the machine\'s list up to date (package ca-certificates).',
+        'The authority of the certificate of %(place)s is public, but not in this machine\'s list (issuer "%(issuer)s"): %(others)s will '
+        "not take it%(own)s. Bring the machine's list up to date (package ca-certificates).",
     ),
     "unknown to all": (
         "unknown_root",
@@ -263,7 +263,7 @@ def judge(facts: Facts, known: List[Facts]) -> Facts:
     endpoint = facts["endpoint"]
     fault = _fault(facts, known)
     if fault is None:
-        return {"verdict": "ok", "step": "", "advice": "Works.", "notes": _notes(facts), "steps": _steps(facts)}
+        return {"verdict": "ok", "step": "", "advice": "Works.", "notes": _notes(facts, known), "steps": _steps(facts)}
     verdict, step, advice = _ADVICE[fault[0]]
     about = {
         **endpoint,
@@ -274,7 +274,7 @@ def judge(facts: Facts, known: List[Facts]) -> Facts:
     }
     if step == "greeting":
         step = _said_at(facts)
-    return {"verdict": verdict, "step": step, "advice": advice % about, "notes": _notes(facts), "steps": _steps(facts)}
+    return {"verdict": verdict, "step": step, "advice": advice % about, "notes": _notes(facts, known), "steps": _steps(facts)}
 
 
 def _said_at(facts: Facts) -> str:
@@ -423,7 +423,7 @@ def _certificate(facts: Facts) -> Optional[Tuple[str, Facts]]:
         return "not yet", today
     if verify["code"] == _EXPIRED:
         return "expired", {**today, "ended": _day(found.get("not_after"))}
-    if not verify["chain_ok"] and not authority.thunderbird_alone(facts):
+    if not verify["chain_ok"]:
         return "untrusted", {"error": verify["message"], "issuer": found.get("issuer") or "unknown"}
     if verify["host_ok"] is False:
         return "other name", {"names": ", ".join(found.get("names") or []) or "another name"}
@@ -440,7 +440,7 @@ def _auth(facts: Facts) -> Optional[Tuple[str, Facts]]:
     return "no password", {"offered": ", ".join(auth["after"]) or "nothing"}
 
 
-def _notes(facts: Facts) -> List[str]:
+def _notes(facts: Facts, known: List[Facts]) -> List[str]:
     """What is not as it should be although it does not decide."""
     notes = []
     tries = facts.get("tcp") or []
@@ -464,7 +464,7 @@ def _notes(facts: Facts) -> List[str]:
         notes.append("The server offers sign-in before TLS; the programs set up here do not use it so.")
     if facts.get("injected"):
         notes.append("Something was said between STARTTLS and TLS; somebody on the way may have put it in.")
-    notes += authority.notes(facts)
+    notes += authority.notes(facts, known)
     verify = facts.get("verify")
     if verify and verify["chain_ok"] and not verify["strict_ok"]:
         notes.append("The certificate passes here, but not the strict checks of newer programs.")
