@@ -85,7 +85,7 @@ def find_office(variables: Mapping[str, Any]) -> Office:
             f"{unread} was not read as a staff sheet: in ansible.cfg, [inventory] enable_plugins must begin with msp.charter_mail.staff"
         )
     if not any("mail_accounts" in variables["hostvars"][name] for name in variables["groups"]["all"]):
-        where = offices[0] / "staff.csv" if offices else "inventories/<office>/staff.csv"
+        where = offices[0] / "staff.csv" if offices else "<office>/staff.csv"
         raise AnsibleActionFail(f"no people: neither {where} nor mail_accounts in the inventory is there. Without one nothing is changed.")
     return Office(offices[0].name, offices[0], [], []) if offices else Office("office", None, [], [])
 
@@ -121,6 +121,6 @@ def _survey(sheet: list[Mapping[str, Any]], machines: Mapping[str, Machine]) -> 
         addresses = [str(row["address"]).lower() for row in here]
         people.update(addresses)
         if addresses:
-            found[name] = {"platform": machine.policy.platform, "people": addresses}
+            found[name] = {"platform": machine.policy.platform, "people": sorted(addresses)}
     named = len(sheet) + sum(len(machine.rows) for machine in machines.values())
     return {"people": len(people), "named": named, "machines": found}

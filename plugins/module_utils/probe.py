@@ -17,9 +17,10 @@ import socket
 import ssl
 import threading
 import time
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.msp.charter_mail.plugins.module_utils import authority, certificate, race, trust, verdicts, wire
+from ansible_collections.msp.charter_mail.plugins.module_utils.masking import mask
 from ansible_collections.msp.charter_mail.plugins.module_utils.race import FAMILIES, Race
 
 Facts = Dict[str, Any]
@@ -48,7 +49,9 @@ def probe(endpoints: List[Facts], known: List[Facts], seconds: float, logins: Op
     known: who is known to sit in the way, see :func:`certificate.interceptor`.
     """
     whom = trust.Trust()
-    looks = [Look(endpoint, seconds, whom) for endpoint in endpoints]
+    # A server that was told a password may repeat it to whoever comes next.
+    secrets = [login.password for login in logins or []]
+    looks = [Look(endpoint, seconds, whom, secrets) for endpoint in endpoints]
     threads = [threading.Thread(target=look.run, daemon=True) for look in looks]
     for thread in threads:
         thread.start()
@@ -77,16 +80,16 @@ def _try(look: Look, result: Facts, login: Login) -> bool:
     except _ENDS as error:
         attempts.append({"username": login.username, "ok": None, "text": "broke off: %s" % words(error)})
         return False
-    text = reply.text.replace(login.password, "********") if login.password else reply.text
-    attempts.append({"username": login.username, "ok": reply.good is True, "busy": reply.busy, "text": text})
+    attempts.append({"username": login.username, "ok": reply.good is True, "busy": reply.busy, "text": reply.text})
     return reply.good is True
 
 
 class Look:
     """One look at one endpoint. Facts that are there so far are in ``facts``."""
 
-    def __init__(self, endpoint: Facts, seconds: float, whom: trust.Trust) -> None:
+    def __init__(self, endpoint: Facts, seconds: float, whom: trust.Trust, secrets: Sequence[str] = ()) -> None:
         self.endpoint = endpoint
+        self._secrets = secrets
         self._trust = whom
         self.begin = time.monotonic()
         self.end = self.begin + seconds
@@ -124,6 +127,9 @@ class Look:
     def _note(self, **found: Any) -> None:
         with self._lock:
             self.facts.update(found)
+
+    def _masked(self, words: Optional[List[str]]) -> Optional[List[str]]:
+        return None if words is None else [word if word in verdicts.PASSWORD_MECHANISMS else mask(word, self._secrets) for word in words]
 
     def _run(self) -> None:
         addresses = self._resolve()
@@ -325,7 +331,7 @@ class Look:
         return connection
 
     def _dialog(self, connection: socket.socket) -> wire.Dialog:
-        return wire.DIALOGS[self.endpoint["service"]](wire.Wire(connection, self._answered()))
+        return wire.DIALOGS[self.endpoint["service"]](wire.Wire(connection, self._answered(), self._secrets))
 
     def _upgrade(self, connection: socket.socket) -> None:
         """Greeting, what is offered, STARTTLS. Raises Stopped where the server has no more to say to us."""
@@ -354,9 +360,9 @@ class Look:
             return
         offered = None if before is None else any(word.split(" ")[0] == dialog.STARTTLS for word in before)
         self._note(
-            capabilities={"before": before, "after": []},
+            capabilities={"before": self._masked(before), "after": []},
             starttls={"offered": offered, "accepted": None, "text": ""},
-            auth={"before": None if before is None else dialog.mechanisms(before), "refused_before": None},
+            auth={"before": None if before is None else self._masked(dialog.mechanisms(before)), "refused_before": None},
         )
         refused = dialog.open_auth()
         auth = dict(self.facts["auth"])
@@ -375,7 +381,7 @@ class Look:
             self._mechanisms = mechanisms or []
             before = (self.facts.get("capabilities") or {}).get("before", [])
             auth = self.facts.get("auth") or {"before": [], "refused_before": None}
-            self._note(capabilities={"before": before, "after": after}, auth={**auth, "after": mechanisms})
+            self._note(capabilities={"before": before, "after": self._masked(after)}, auth={**auth, "after": self._masked(mechanisms)})
             with contextlib.suppress(OSError, wire.Late):
                 dialog.wire.send("a9 LOGOUT" if self.endpoint["service"] == "imap" else "QUIT")
         except _ENDS as error:

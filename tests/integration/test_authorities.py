@@ -19,7 +19,7 @@ import pytest
 from ansible_collections.msp.charter_mail.plugins.module_utils import probe, programs, trust
 
 from tests.integration.test_mail_probe import KNOWN, end, in_a_process, pythons
-from tests.mail_servers import IMAP, Authority, Talk, scripted, serve, tls
+from tests.mail_servers import IMAP, Authority, scripted, serve, tls
 
 ROOT = Path(__file__).resolve().parents[2]
 REFUSED = "0x805a1ff3"  # what Thunderbird says of a certificate of an unknown issuer (SEC_ERROR_UNKNOWN_ISSUER)
@@ -198,14 +198,20 @@ def test_it_matters_which_programs_are_used(
 
 
 def look(
-    office: Office, monkeypatch: pytest.MonkeyPatch, name: str, used: tuple[str, ...] = ("thunderbird",), talk: Talk = TALK
+    office: Office, monkeypatch: pytest.MonkeyPatch, name: str, used: tuple[str, ...] = ("thunderbird",), count: list[int] | None = None
 ) -> list[dict[str, Any]]:
-    """What the probe finds of one of the cases, on the office's machine, in this process."""
+    """What the probe finds of one of the cases, on the office's machine, in this process. count: gets an entry for every connection."""
+
+    def talk(connection: socket.socket) -> None:
+        if count is not None:
+            count.append(1)
+        tls(office.cases[name].context, TALK)(connection)
+
     monkeypatch.setenv("SSL_CERT_FILE", str(office.store))
     monkeypatch.setattr(trust, "DISTRIBUTIONS", office.lists[:1])
     monkeypatch.setattr(trust, "_FEWEST", 1)
     monkeypatch.setattr(programs, "_THUNDERBIRD", {"linux": office.lists[1:]})
-    with serve(tls(office.cases[name].context, talk)) as port:
+    with serve(talk) as port:
         return probe.probe(ends([port], used), [*KNOWN, OWN], 8)
 
 
@@ -221,13 +227,9 @@ def test_what_is_well_costs_one_connection(office: Office, monkeypatch: pytest.M
     """Python since 3.10 tells which authority it was; before, each list costs one more."""
     tried: list[int] = []
 
-    def count(connection: socket.socket) -> None:
-        tried.append(1)
-        TALK(connection)
-
     for expected in (1, 3):
         tried.clear()
-        (found,) = look(office, monkeypatch, "well", talk=count)
+        (found,) = look(office, monkeypatch, "well", count=tried)
         assert (found["verdict"], len(tried)) == ("ok", expected)
         monkeypatch.setattr(trust, "verified", lambda secure: None)
 
