@@ -129,9 +129,8 @@ const db = Cc["@mozilla.org/security/x509certdb;1"].getService(Ci.nsIX509CertDB)
 for (const authority of authorities) db.addCertFromBase64(authority, "CT,,");
 const verify = (root, done) => {
   const asked = [db.constructX509FromBase64(root), Ci.nsIX509CertDB.verifyUsageTLSServerCA, 0, null, Date.now() / 1000];
-  const callback = {verifyCertFinished: done};
-  // Thunderbird 153 has one argument more than 140.
-  try { db.asyncVerifyCertAtTime(...asked, [], callback); } catch { db.asyncVerifyCertAtTime(...asked, callback); }
+  // Thunderbird 153 wants a list before the callback, 140 has the callback there: an object that is both serves both.
+  db.asyncVerifyCertAtTime(...asked, Object.assign([], {verifyCertFinished: done}), {verifyCertFinished: done});
 };
 const taken = [];
 for (const root of roots) if (await within(10, new Promise(resolve => verify(root, resolve))) === 0) taken.push(root);
