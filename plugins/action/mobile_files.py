@@ -390,7 +390,8 @@ class Store:
     @staticmethod
     def _replace(path: Path, content: bytes) -> None:
         """Give `path` this content in one step: whoever reads it sees the old file or the new one."""
-        half = path.with_name(f".charter-mail.{os.getpid()}")
+        # Always the same name: what a run that was killed has left of it is written over by the next one.
+        half = path.with_name(f".{path.name}.half")
         try:
             half.write_bytes(content)
             half.replace(path)

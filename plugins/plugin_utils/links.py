@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import base64
 import datetime
-import hashlib
 import re
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
+
+from ansible_collections.msp.charter_mail.plugins.module_utils import site
 
 from .problem import Problem, printable
 
@@ -17,8 +17,9 @@ SECRET_MIN = 32
 SOON = 30
 # What can stand between quotes of an nginx configuration as it is.
 _SECRET = re.compile(r"[A-Za-z0-9+/=._~-]*")
-_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
-_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_PREFIX = re.compile(r"(/(?![.]{1,2}(/|$))[A-Za-z0-9._~-]+)*")
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}([.]{_LABEL})*")
 _ENDING = "/{token}/{address}/{file}"
 
 
@@ -38,18 +39,9 @@ class Site(NamedTuple):
 
 
 def token(folder: str, link: Link) -> str:
-    """The part of a link that lets its owner fetch what is in the folder: "<seconds>-<MD5 in base64url>".
-
-    seconds: since 1970, at the end of the last day. The digest is of "<seconds> <folder> <secret>", as nginx's
-    ngx_http_secure_link_module computes it (source: nginx.org/en/docs/http/ngx_http_secure_link_module.html). MD5, the one thing that
-    module knows, does here: who forges a link has to find the digest of a text that is partly unknown, and collisions, which MD5 is
-    weak against, do not help with that; the secret is the end of the text, so that no known digest can be carried on; and it has at
-    least 32 characters, so that it cannot be found by trying.
-    """
+    """The part of a link that lets its owner fetch what is in the folder, until the end of the last day."""
     end = datetime.datetime.combine(link.until + datetime.timedelta(days=1), datetime.time(), datetime.UTC)
-    seconds = int(end.timestamp())
-    digest = hashlib.md5(f"{seconds} {folder} {link.secret}".encode(), usedforsecurity=False).digest()
-    return f"{seconds}-{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+    return site.token(int(end.timestamp()), folder, link.secret)
 
 
 def link_of(url: str, secret: str, until: str) -> tuple[Link | None, list[Problem]]:
