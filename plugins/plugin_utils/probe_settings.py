@@ -7,7 +7,7 @@ from typing import Any
 
 from .problem import Problem, did_you_mean, quoted
 
-_KEYS = ("product", "issuer", "remedy")
+_KEYS = ("product", "issuer", "remedy", "ours")
 
 
 def check_timeout(seconds: Any, where: str) -> list[Problem]:
@@ -18,7 +18,10 @@ def check_timeout(seconds: Any, where: str) -> list[Problem]:
 
 
 def check(entries: Any, where: str) -> list[Problem]:
-    """Everything that is wrong with a list of {product, issuer: [texts], remedy}. where: the file it is in."""
+    """Everything that is wrong with a list of {product, issuer: [texts], remedy}, or with ours: true for an authority of the office's own.
+
+    where: the file it is in.
+    """
     if not isinstance(entries, Sequence) or isinstance(entries, str):
         return [Problem(where, field="reachability_interceptors", what="must be a list of {product, issuer, remedy}")]
     found: list[Problem] = []
@@ -27,7 +30,10 @@ def check(entries: Any, where: str) -> list[Problem]:
         if not isinstance(entry, Mapping):
             found.append(Problem(where, field=name, what="must be {product, issuer, remedy}"))
             continue
-        for key in ("product", "remedy"):
+        ours = entry.get("ours", False)
+        if not isinstance(ours, bool):
+            found.append(Problem(where, field=f"{name}.ours", what="must be true or false"))
+        for key in ("product",) if ours else ("product", "remedy"):
             if not isinstance(entry.get(key), str) or not entry[key].strip():
                 found.append(Problem(where, field=f"{name}.{key}", what="is missing or empty"))
         texts = entry.get("issuer")

@@ -68,7 +68,9 @@ def office(where: Path, name: str, imap: int, smtp: int) -> Path:
         "pop": {"host": "localhost", "port": imap, "security": "tls"},
         "smtp": [{"host": "localhost", "port": smtp, "security": "tls"}],
     }
+    authority = {"product": "the benchmark's own authority", "issuer": ["Test CA"], "ours": True}
     settings = {"mail_provider": "own", "mail_providers": [{"name": "own", **servers}], "reachability_timeout": TIMEOUT}
+    settings["reachability_interceptors"] = [authority]
     (folder / "group_vars/all.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     rows = [f"p{number}@example.org,P {number},desk-{number:02},p{number}\n" for number in range(MACHINES)]
     (folder / "staff.csv").write_text("address,full_name,machines,login\n" + "".join(rows), encoding="utf-8")
