@@ -121,6 +121,6 @@ def _survey(sheet: list[Mapping[str, Any]], machines: Mapping[str, Machine]) -> 
         addresses = [str(row["address"]).lower() for row in here]
         people.update(addresses)
         if addresses:
-            found[name] = {"platform": machine.policy.platform, "people": addresses}
+            found[name] = {"platform": machine.policy.platform, "people": sorted(addresses)}
     named = len(sheet) + sum(len(machine.rows) for machine in machines.values())
     return {"people": len(people), "named": named, "machines": found}

@@ -24,6 +24,7 @@ from ansible.utils.display import Display
 
 from ..module_utils import apple
 from ..plugin_utils import handout, macs, mobile, pdf
+from ..plugin_utils.identity import file_name, who
 from ..plugin_utils.links import ending_warning, link_of
 from ..plugin_utils.model import DeviceOwner, check_office, device_owners
 from ..plugin_utils.plain import plain
@@ -85,26 +86,32 @@ class ActionModule(ActionBase):
         # Not what the first machine of the run has, which depends on --limit: people without a machine have the office's.
         policy = policy_of(variables["hostvars"]["localhost"], arguments["providers"])
         problems = loaded.problems + [str(problem) for problem in check_office(loaded.rows, machines, policy)]
-        owners = [] if problems else device_owners(loaded.rows, machines, policy)
         store = Store(Path(arguments["dest"].replace("{office}", loaded.name)).absolute(), self._task.check_mode, self._task.diff)
+        owners = [] if problems else device_owners(loaded.rows, machines, policy, store.whose())
         if not problems and not loaded.rows and not owners and store.known:
             problems.append(f"the staff sheet names nobody, but {store.dest} has the files of an earlier run; who left gets state absent")
         office, found = self._office(arguments, policy.organization, loaded.folder or Path.cwd(), now)
+        paper, no_pdfs = arguments["paper"], ""
+        if owners and paper != "none" and not (no_pdfs := pdf.missing()):
+            office = office._replace(to_pdf=functools.partial(pdf.to_pdf, paper=paper))
         # An office without phones and Macs need not say anything about them.
         if owners or store.known or any(row["phones"] for row in loaded.rows):
-            problems += map(str, [*found, *mobile.check_owners(owners), *store.problems(map(mobile.folder, owners))])
+            expected = {mobile.folder(owner): mobile.names(owner, office) for owner in owners}
+            problems += map(str, [*found, *mobile.check_owners(owners), *store.problems({"": [MANIFEST, mobile.INDEX], **expected})])
         refuse(problems)
+        refuse([str(problem) for problem in self._strangers(store, owners, office)])
         if office.signer and owners and (warning := expiry_warning(office.signer, now)):
             display.warning(warning)
         if office.link and owners and (warning := ending_warning(office.link, now.date())):
             display.warning(warning)
-        paper = arguments["paper"]
-        if not owners or paper == "none":
-            pass
-        elif missing := pdf.missing():
-            display.display(missing)
-        else:
-            office = office._replace(to_pdf=functools.partial(pdf.to_pdf, paper=paper))
+        if no_pdfs:
+            display.display(no_pdfs)
+        for owner in owners:
+            for folder in store.left_by(owner):
+                display.warning(
+                    f'{printable(owner["full_name"])} has a new profile, of {owner["identity"]}: the one before, "E-mail {folder}", is of '
+                    "a mailbox that is this person's no more. Have it removed from the iPhone, or the other mailboxes are there twice."
+                )
         result = self._write(store, owners, office, paper, _answers(variables))
         return {**result, "office": loaded.name, "dest": str(store.dest)}
 
@@ -158,6 +165,19 @@ class ActionModule(ActionBase):
             pass
         return Path(self._loader.get_real_file(str(path))).read_bytes()
 
+    @staticmethod
+    def _strangers(store: Store, owners: Iterable[DeviceOwner], office: mobile.Office) -> list[Problem]:
+        """What is where our files should be, and is not ours. A file that is just as it should be may be: what is known can get lost."""
+        found: list[Problem] = []
+        for owner in owners:
+            folder = mobile.folder(owner)
+            if store.unknown(folder, mobile.names(owner, office)):
+                found += store.strangers(folder, mobile.files(owner, office, functools.partial(store.read, folder)))
+        if owners and store.unknown("", [mobile.INDEX]):
+            far = macs.states(store.macs, owners, _profiles(store, owners))
+            found += store.strangers("", {mobile.INDEX: mobile.index(owners, office, far)})
+        return found
+
     def _write(
         self, store: Store, owners: Sequence[DeviceOwner], office: mobile.Office, paper: str, answers: Mapping[str, Any]
     ) -> dict[str, Any]:
@@ -168,6 +188,11 @@ class ActionModule(ActionBase):
         people = []
         try:
             try:
+                for owner in owners:
+                    store.expect(mobile.folder(owner), mobile.names(owner, office), who(owner["full_name"], owner["login"]))
+                if owners:
+                    store.expect("", [mobile.INDEX])
+                store.save()
                 for owner in self._with_progress(owners, store):
                     folder, inputs = mobile.folder(owner), _digest([alike, owner])
                     state = "unchanged"
@@ -205,10 +230,14 @@ class ActionModule(ActionBase):
 
 
 class Entry(NamedTuple):
-    """What was written into a folder: a digest of what it was made from, and of each file by name."""
+    """What was written into a folder: a digest of what it was made from, and of each file by name, and whose the folder is.
+
+    All of them are empty for what a run had in mind and was kept from.
+    """
 
     inputs: str
     files: dict[str, str]
+    who: tuple[str, ...] = ()
 
 
 class Store:
@@ -227,18 +256,57 @@ class Store:
         # What is known of everybody's Macs.
         self.macs = _macs(self._saved)
 
-    def problems(self, folders: Iterable[str]) -> list[Problem]:
-        """Why nothing can be written, if so."""
+    def whose(self) -> dict[str, tuple[str, ...]]:
+        """Whose the folders are, by name; nobody's where that is not known."""
+        return {folder: entry.who for folder, entry in self.known.items() if folder}
+
+    def left_by(self, owner: DeviceOwner) -> list[str]:
+        """Folders with an iPhone's profile that were this person's, under a mailbox that the person has no more."""
+        mine = who(owner["full_name"], owner["login"])
+        addresses = {file_name(account["address"]) for account in owner["accounts"]}
+        return [
+            folder
+            for folder, entry in sorted(self.known.items())
+            # Without a login there is nothing but the mailbox that tells people of one name apart.
+            if owner["login"] and entry.who == mine and folder not in addresses and mobile.profile_file(folder, "ios") in entry.files
+        ]
+
+    def problems(self, expected: Mapping[str, Iterable[str]]) -> list[Problem]:
+        """Why nothing can be written, if so. expected: names of files by folder."""
         place = self.dest
         while not place.exists():
             place = place.parent
         found = [Problem(str(self.dest / MANIFEST), what=self._trouble)] if self._trouble else []
-        for path in [place, *(self.dest / folder for folder in folders)]:
+        for path in dict.fromkeys([place, *(self.dest / folder for folder in expected)]):
             if path.exists() and not path.is_dir():
                 found.append(Problem(str(path), what="is a file where a folder is needed"))
             elif path.exists() and not os.access(path, os.W_OK | os.X_OK):
                 found.append(Problem(str(path), what="cannot be written to; look at its owner and mode"))
+        for path in [self.dest / folder / name for folder, names in expected.items() for name in names]:
+            # Of a pipe that somebody made there, reading would not end.
+            if path.exists() and not path.is_file():
+                found.append(Problem(str(path), what="is a folder, or something else, where a file is needed; move it elsewhere"))
+            elif path.exists() and not os.access(path, os.R_OK):
+                found.append(Problem(str(path), what="cannot be read; look at its owner and mode"))
         return found
+
+    def unknown(self, folder: str, names: Iterable[str]) -> list[str]:
+        """Which of these files are there and were never written by us."""
+        known = self.known[folder].files if folder in self.known else {}
+        return [name for name in names if name not in known and (self.dest / folder / name).exists()]
+
+    def strangers(self, folder: str, files: Mapping[str, bytes]) -> list[Problem]:
+        """What is in the way of these files: others of the same name, which were never written by us."""
+        theirs = [name for name in self.unknown(folder, files) if self.read(folder, name) != files[name]]
+        if not theirs:
+            return []
+        what = f"has {' and '.join(theirs)}, in the way and not known to be made by this project; move that elsewhere, and run again"
+        return [Problem(str(self.dest / folder), what=what)]
+
+    def expect(self, folder: str, names: Iterable[str], whose: tuple[str, ...] = ()) -> None:
+        """That these files are ours, whatever comes between writing them and remembering what was written."""
+        before = self.known.get(folder, Entry("", {}))
+        self.known[folder] = Entry(before.inputs, {**dict.fromkeys(names, ""), **before.files}, whose)
 
     def read(self, folder: str, name: str) -> bytes:
         """What is in a file now, nothing if it is not there."""
@@ -263,8 +331,9 @@ class Store:
         gone = [name for name in old if name not in files]
         for name in gone:
             self._remove(folder, name, old[name])
-        self.known[folder] = Entry(inputs, {name: _sha256(content) for name, content in files.items()})
-        return ("updated" if before else "created") if changed or gone else "unchanged"
+        digests = {name: _sha256(content) for name, content in files.items()}
+        self.known[folder] = Entry(inputs, digests, before.who if before else ())
+        return ("updated" if before and before.inputs else "created") if changed or gone else "unchanged"
 
     def clear(self, kept: Set[str]) -> list[str]:
         """Remove what earlier runs wrote for people who are not in `kept`; which folders these were."""
@@ -284,6 +353,7 @@ class Store:
         known = {"version": 1, "folders": folders, **({"macs": self.macs} if self.macs else {})}
         text = json.dumps(known, indent=1, sort_keys=True).encode()
         if not self._check and text != self._saved and (self.known or self._saved):
+            self.dest.mkdir(parents=True, exist_ok=True)
             self._replace(self.dest / MANIFEST, text)
             self._saved = text
 
@@ -314,10 +384,8 @@ class Store:
 
     @staticmethod
     def _read(path: Path) -> bytes:
-        try:
-            return path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return b""
+        """What is in a file; nothing where there is none, or something that is no file."""
+        return path.read_bytes() if path.is_file() else b""
 
     @staticmethod
     def _replace(path: Path, content: bytes) -> None:
@@ -341,10 +409,12 @@ def texts_of(language: str) -> tuple[Mapping[str, Any], list[Problem]]:
 
 
 def _entries(text: bytes) -> dict[str, Entry]:
-    """The folders of a manifest. One that nobody can read counts as none: then everything is made again and nothing is removed."""
+    """The folders of a manifest. One that nobody can read counts as none: then nothing is removed, and nothing that differs replaced."""
     try:
         folders = json.loads(text)["folders"] if text else {}
-        entries = {folder: Entry(entry["inputs"], dict(entry["files"])) for folder, entry in folders.items()}
+        entries = {
+            folder: Entry(entry["inputs"], dict(entry["files"]), tuple(map(str, entry.get("who", ())))) for folder, entry in folders.items()
+        }
     except (ValueError, KeyError, TypeError, AttributeError):
         display.warning(f"{MANIFEST} of an earlier run cannot be read; files of people who left are not found by it and stay")
         return {}
@@ -382,7 +452,7 @@ def _profiles(store: Store, owners: Iterable[DeviceOwner]) -> dict[str, str]:
 
 def _described(owner: DeviceOwner) -> dict[str, Any]:
     """Who it is, in the result."""
-    return {"address": owner["accounts"][0]["address"], "full_name": owner["full_name"], "login": owner["login"]}
+    return {"address": owner["identity"], "full_name": owner["full_name"], "login": owner["login"]}
 
 
 def _tool() -> list[str]:

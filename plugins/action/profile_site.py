@@ -14,8 +14,9 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.msp.charter_mail.plugins.module_utils.payload import pack
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.identity import file_name
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.links import link_of, site_of
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobile import PROFILES, WHERE, file_name, profile_file
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobile import PROFILES, WHERE, profile_file
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.plain import plain
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.problem import Problem, printable
 

@@ -33,6 +33,8 @@ from ..plugin_utils import diagnosis
 from ..plugin_utils.diagnosis_page import page
 from ..plugin_utils.summary import Summary
 
+# The files of a report, each with what stands near the beginning of every one that was made here.
+_REPORT = {"diagnosis.json": b'{\n  "schema": ', "diagnosis.html": b"<title>Mail diagnosis of "}
 _COLORS = {"ok": C.COLOR_OK, "fail": C.COLOR_ERROR, "warn": C.COLOR_WARN, "skip": C.COLOR_SKIP, "": None}
 
 
@@ -96,10 +98,11 @@ class CallbackModule(CallbackBase):
         place = Path(self._dir)
         try:
             place.mkdir(parents=True, exist_ok=True)
-            for name, text in (
-                ("diagnosis.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n"),
-                ("diagnosis.html", page(report)),
-            ):
+            if theirs := [name for name, mark in _REPORT.items() if not _may_replace(place / name, mark)]:
+                where = f"{place} has {' and '.join(theirs)}, no report of this project"
+                self._display.error(f"The report was not written: {where}; move that elsewhere, and run again")
+                return
+            for name, text in zip(_REPORT, (json.dumps(report, indent=2, ensure_ascii=False) + "\n", page(report)), strict=True):
                 part = place / f".{name}.part"
                 part.write_text(text, encoding="utf-8")
                 part.replace(place / name)
@@ -107,3 +110,11 @@ class CallbackModule(CallbackBase):
             self._display.error(f"The report could not be written to {place}: {error.strerror}")
             return
         self._display.display(f"Report: {place / 'diagnosis.html'}")
+
+
+def _may_replace(path: Path, mark: bytes) -> bool:
+    """Whether there is no such file, or an earlier report. Raises OSError."""
+    if not path.is_file():
+        return not path.exists()
+    with path.open("rb") as stream:
+        return mark in stream.read(1000)

@@ -12,6 +12,8 @@ description:
   - Turns rows of the staff sheet, or of C(mail_accounts), into people with accounts in which every default is filled in.
   - Ids are UUIDv5 (RFC 9562) of protocol and address, the same on every run.
   - Rows with C(state=absent) are left out.
+  - The order of the rows means nothing. Which of a person's mailboxes is the first is said by C(primary), else by who was first before
+    (C(primaries)), else it is one that is named after the person, else the first in the alphabet.
   - Fails with every problem of the rows, one per line.
 positional: _input, policy
 options:
@@ -23,7 +25,7 @@ options:
   policy:
     description: >-
       The office's decisions: providers (shipped facts), own_providers, provider, platform, smtp_port, domains, programs, organization,
-      password_command.
+      password_command, primaries (by login, the address that was first on this machine before).
     type: dict
     required: true
 """
@@ -35,7 +37,7 @@ mail_people: "{{ mail_staff | msp.charter_mail.resolve_people(mail_policy) }}"
 RETURN = r"""
 _value:
   description: >-
-    One entry per login, sorted: login, full_name, accounts. An account has id, key, address, local_part, domain, full_name, organization,
+    One entry per login, sorted: login, full_name, accounts, the primary one first. An account has id, key, address, local_part, domain, full_name, organization,
     login, provider, incoming and outgoing (protocol, host, port, security, username), password_command, programs, phones, primary.
   type: list
   elements: dict

@@ -16,7 +16,11 @@ description:
     codes for Thunderbird for Android, and a page that says how. No file holds a password.
   - All problems of the people, the settings, the certificate and the folder are reported at once, before anything is written.
   - A file is replaced in one step, and only when its content is another one. A profile is signed anew only when it or its signer changes.
-  - Files of people who left are removed when this module wrote them and nobody has changed them since.
+  - Files of people who left are removed when this module wrote them and nobody has changed them since. A file that is in the way of one and
+    was never written by this module is a problem.
+  - >-
+    A person's folder is named by the address that was the first when it was made, and is remembered: neither the order of the rows nor
+    further mailboxes change it, or what devices know a profile by, while the person has that address.
   - >-
     What the Macs said in this run (C(apple_mail_result) of the role C(apple_mail)) is shown in the list of people and remembered, so that a
     later run need not ask them. Another profile makes an installed one an old one.
@@ -146,7 +150,7 @@ dest:
   returned: success
 people:
   description: >-
-    Everybody with a phone or a Mac, and who left, each with address, full_name, login, folder, devices (of ios, android, macos) and state
+    Everybody with a phone or a Mac, and who left, each with address (which names the folder), full_name, login, folder, devices (of ios, android, macos) and state
     (created, updated, unchanged, removed).
   type: list
   elements: dict

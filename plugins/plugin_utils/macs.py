@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .handout import State
+from .identity import who
 from .mobile import folder, profile_file
 from .model import DeviceOwner, Person
 
@@ -22,14 +23,15 @@ ORDER: Sequence[State] = ("missing", "prepared", "pending", "outdated", "install
 Known = Mapping[str, Mapping[str, Mapping[str, str]]]
 
 
-def mac_people(people: Iterable[Person], made: Mapping[str, Any]) -> list[dict[str, Any]]:
+def mac_people(people: Sequence[Person], made: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The people of a Mac with the profiles that were made for them, as mail_files and apple_profiles take them.
 
     made: what mobile_files returned. An entry has login, full_name, accounts (of the program apple_mail), addresses, and the paths
     `signed` (the profile to hand out) and `profile` (the same without a signature). Raises ValueError for people without a profile.
     """
-    folders = {_who(entry): entry["folder"] for entry in made["people"] if "macos" in entry["devices"]}
-    if missing := [f"{person['login']} ({person['full_name']})" for person in people if _who(person) not in folders]:
+    made_for = {who(entry["full_name"], entry["login"]): entry["folder"] for entry in made["people"] if "macos" in entry["devices"]}
+    folders = [made_for.get(who(person["full_name"], person["login"]), "") for person in people]
+    if missing := [f"{person['login']} ({person['full_name']})" for person, name in zip(people, folders, strict=True) if not name]:
         raise ValueError(f"no profile was made for {', '.join(missing)}; run the role mobile before")
     return [
         {
@@ -40,8 +42,7 @@ def mac_people(people: Iterable[Person], made: Mapping[str, Any]) -> list[dict[s
             "signed": f"{made['dest']}/{name}/{profile_file(name, 'macos')}",
             "profile": f"{made['dest']}/{name}/{profile_file(name, 'macos', unsigned=True)}",
         }
-        for person in people
-        for name in [folders[_who(person)]]
+        for person, name in zip(people, folders, strict=True)
     ]
 
 
@@ -84,8 +85,3 @@ def _state(known: Mapping[str, str] | None, profile: str) -> State:
     if known["state"] == "installed" and known["profile"] != profile:
         return "outdated"
     return next((state for state in ORDER if state == known["state"]), "prepared")
-
-
-def _who(person: Mapping[str, Any]) -> tuple[str, str]:
-    """People are known by name and login, see device_owners()."""
-    return (" ".join(person["full_name"].casefold().split()), person["login"].casefold())

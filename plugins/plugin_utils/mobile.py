@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from . import android, handout, qr
+from .identity import file_name
 from .links import Link, token
 from .mobileconfig import Device, Settings, profile
 from .model import DeviceOwner, has_control
@@ -20,9 +20,6 @@ from .signing import Signer, sign, still_good
 INDEX = "index.html"
 # Devices that get a profile.
 PROFILES: tuple[Device, ...] = ("ios", "macos")
-
-# Room for "-ios.unsigned.mobileconfig" and a temporary name in the 255 bytes that file systems allow.
-_NAME_MAX = 200
 
 # What a profile_url can have in braces.
 _PLACES = ("address", "file", "token")
@@ -76,31 +73,34 @@ def check_owners(owners: Iterable[DeviceOwner]) -> list[Problem]:
     found: list[Problem] = []
     first: dict[str, DeviceOwner] = {}
     for owner in owners:
-        address = owner["accounts"][0]["address"]
+        address = owner["identity"]
         other = first.setdefault(address, owner)
         if other is not owner:
             names = " and of ".join(printable(one["full_name"]) for one in (other, owner))
-            found.append(Problem(address, what=f"is the first mailbox of {names}; write a mailbox of their own before it"))
+            found.append(Problem(address, what=f"is the first mailbox of {names}; say with primary which mailbox of their own is"))
     return found
 
 
 def folder(owner: DeviceOwner) -> str:
-    """Name of the person's folder: the first address."""
-    return file_name(owner["accounts"][0]["address"])
-
-
-def file_name(address: str) -> str:
-    """A name of at most 200 characters that is `address` where it can be, and another one for every address.
-
-    An address may hold / and other characters that no file name can; they are written as in URLs.
-    """
-    name = quote(address, safe="@+")
-    return name if len(name) <= _NAME_MAX else f"{name[: _NAME_MAX - 13]}~{hashlib.sha256(address.encode()).hexdigest()[:12]}"
+    """Name of the person's folder."""
+    return file_name(owner["identity"])
 
 
 def profile_file(folder: str, device: str, unsigned: bool = False) -> str:
     """Name of the profile for a device (ios, macos) in the person's folder: the one to hand out, or the one without a signature."""
     return f"{folder}-{device}{'.unsigned' if unsigned else ''}.mobileconfig"
+
+
+def names(owner: DeviceOwner, office: Office) -> list[str]:
+    """Names of everything that files() makes for the person."""
+    base, devices = folder(owner), owner["devices"]
+    made = [profile_file(base, kind, unsigned) for kind in PROFILES if kind in devices for unsigned in (False, True)]
+    if "ios" in devices and office.profile_url:
+        made += [f"{base}-ios.svg", f"{base}-ios.png"]
+    if "android" in devices:
+        codes = [f"{file_name(account['address'])}-android" for account in owner["accounts"]]
+        made += [f"{base}.k9s", *(f"{code}.{ending}" for code in codes for ending in ("svg", "png"))]
+    return [*made, INDEX, *([f"{base}.pdf"] if office.to_pdf else [])]
 
 
 def files(owner: DeviceOwner, office: Office, read: Callable[[str], bytes]) -> dict[str, bytes]:
@@ -116,7 +116,7 @@ def files(owner: DeviceOwner, office: Office, read: Callable[[str], bytes]) -> d
     for kind in PROFILES:
         if kind in devices:
             names[kind] = name = profile_file(base, kind)
-            plist = profile(accounts, kind, office.settings)
+            plist = profile(accounts, kind, office.settings, owner["identity"])
             made[name] = _signed(plist, office.signer, read(name))
             made[profile_file(base, kind, unsigned=True)] = plist
     url = ""

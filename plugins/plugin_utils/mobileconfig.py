@@ -39,23 +39,24 @@ class Settings(NamedTuple):
     removal_date: datetime.date | None = None
 
 
-def profile(accounts: Sequence[Account], device: Device, settings: Settings) -> bytes:
+def profile(accounts: Sequence[Account], device: Device, settings: Settings, identity: str = "") -> bytes:
     """The profile of one person for one kind of device, as an XML property list; the same bytes for the same input.
 
-    accounts: all mailboxes of the person, at least one, the primary one first. Its address, with the kind of device, is the
-    profile's identity: a device replaces the profile it has by one of the same identity. An account's identity is its protocol and
-    address. So other servers, names or further mailboxes change no id.
+    accounts: all mailboxes of the person, at least one, the primary one first. identity: the address that, with the kind of device, is
+    the profile's identity, empty for that of the first account. A device replaces the profile it has by one of the same identity. An
+    account's identity is its protocol and address. So other servers, names or further mailboxes change no id.
     Raises ValueError for text that XML cannot carry.
     """
     addresses = [account["address"] for account in accounts]
-    identity = uuid.uuid5(ID_NAMESPACE, f"profile:{device}:{addresses[0]}")
-    identifier = f"{PREFIX}.{device}.{identity.hex[:12]}"
+    identity = identity or addresses[0]
+    own = uuid.uuid5(ID_NAMESPACE, f"profile:{device}:{identity}")
+    identifier = f"{PREFIX}.{device}.{own.hex[:12]}"
     top: dict[str, Any] = {
         "PayloadType": "Configuration",
         "PayloadVersion": 1,
         "PayloadIdentifier": identifier,
-        "PayloadUUID": _uuid(identity),
-        "PayloadDisplayName": f"E-mail {addresses[0]}",
+        "PayloadUUID": _uuid(own),
+        "PayloadDisplayName": f"E-mail {identity}",
         "PayloadDescription": settings.description or f"Sets up e-mail for {' and '.join(addresses)}.",
         "PayloadContent": [_mail(account, identifier) for account in accounts],
         "TargetDeviceType": TARGET[device],

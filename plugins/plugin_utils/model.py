@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypedDict, cast
 
+from .identity import Who, in_order, remembered, who
 from .problem import Problem, did_you_mean, printable
 from .programs import PROGRAMS, programs_on
 
@@ -23,6 +24,8 @@ PHONES = ("ios", "android")
 # What people have mail on besides the programs of their machines.
 DEVICES = (*PHONES, "macos")
 STATES = ("present", "absent")
+# YAML makes a yes without quotes a boolean, and so do spreadsheets with true.
+YES, NO = ("yes", "true"), ("no", "false")
 SMTP_PORTS = (587, 465)
 AUTO = "auto"
 
@@ -86,10 +89,12 @@ class Account(TypedDict):
 class DeviceOwner(TypedDict):
     """A person of the office with a phone or a Mac, and all mailboxes of that person; the first is the primary one.
 
+    identity: the address that names the person's folder, link and profiles; one of the person's, and the same for ever while it is.
     devices: those of DEVICES that the person has, in that order. macs: names of the person's machines that are Macs.
-    login is empty for people without a machine.
+    login may be empty for people without a machine.
     """
 
+    identity: str
     full_name: str
     login: str
     accounts: list[Account]
@@ -114,6 +119,7 @@ class Policy:
     smtp_port: port to prefer, None for the provider's first. auto_port: the one that works on the machine is to be chosen, see
     endpoints.choose_port; smtp_port is what it came to last, if that is known. domains: allowed address domains, empty for any.
     password_command: a name of PASSWORD_COMMANDS or a command line with {address} in it.
+    primaries: by login, the address of the mailbox that was the first on this machine before.
     platform: linux, windows or macos; empty for a machine that is none of this project's.
     """
 
@@ -127,6 +133,7 @@ class Policy:
     programs: Sequence[str] = ()
     organization: str = ""
     password_command: str = "secret-tool"
+    primaries: Mapping[str, str] = field(default_factory=dict)
     # Only for messages: where the office says which provider it uses.
     where: str = "group_vars/all.yml"
     _providers: dict[str, Mapping[str, Any]] = field(init=False, default_factory=dict)
@@ -147,8 +154,11 @@ class Policy:
         number = None if port is None else int(port) if str(port).isdecimal() else -1
         lists: dict[str, Any] = {name: _list(given.pop(name, ())) for name in ("domains", "programs")}
         lists |= {name: list(given.pop(name, ())) for name in ("providers", "own_providers")}
+        # A machine tells these: whatever is there must not end the run.
+        told = given.pop("primaries", {})
+        primaries = {str(login): str(address) for login, address in told.items()} if isinstance(told, Mapping) else {}
         texts: dict[str, Any] = {name: str(value).strip() for name, value in given.items()}
-        policy = cls(smtp_port=number, auto_port=auto, **lists, **texts)
+        policy = cls(smtp_port=number, auto_port=auto, primaries=primaries, **lists, **texts)
         # What `auto` came to once may be of another provider.
         return replace(policy, smtp_port=None) if auto and number is not None and not _smtp(policy.entry, number) else policy
 
@@ -221,12 +231,15 @@ def check_row(row: Mapping[str, Any], policy: Policy) -> list[Problem]:
         wrong("full_name", "is empty; it is the sender name that people see")
     elif len(full_name) > 200:
         wrong("full_name", f"has {len(full_name)} characters; 200 are the most")
-    if _words(row, "machines") and not login:
+    # In YAML, a person is on the machine whose variables these are.
+    if (_words(row, "machines") or _in_yaml(where)) and not login:
         wrong("login", "is empty; on a machine the account name of the person is needed")
     if login in (".", "..") or login.startswith(("-", "~")) or re.search(r'[/\\:*?"<>|]', login):
         wrong("login", f'"{printable(login)}" is not an account name; write it without domain and path, as in jane')
     one_of("protocol", PROTOCOLS)
     one_of("state", STATES)
+    if (primary := _text(row, "primary")) and primary.lower() not in (*YES, *NO):
+        wrong("primary", f'"{printable(primary)}" is not yes or no')
     port = _text(row, "smtp_port")
     if port and port not in map(str, SMTP_PORTS):
         wrong("smtp_port", f'"{printable(port)}" is not 587 or 465')
@@ -275,12 +288,13 @@ def check_office(sheet: Sequence[Mapping[str, Any]], machines: Mapping[str, Mach
     for name, machine in machines.items():
         rows += [problem for row in machine.rows for problem in check_row(row, machine.policy)]
         rows += check_machine(name, [*there[name], *machine.rows])
+    rows += _check_primary([*sheet, *(row for machine in machines.values() for row in machine.rows)])
     order = {str(row.get("source", "")): number for number, row in enumerate(sheet)}
     return list(dict.fromkeys(found + sorted(rows, key=lambda problem: order.get(problem.where, len(order)))))
 
 
 def check_machine(machine: str, rows: Iterable[Mapping[str, Any]]) -> list[Problem]:
-    """What is wrong with the rows of one machine taken together: a login of two people, a mailbox twice."""
+    """What is wrong with the rows of one machine taken together: a login of two people or in two spellings, a mailbox twice."""
     found: list[Problem] = []
     people: dict[str, Mapping[str, Any]] = {}
     mailboxes: dict[str, Mapping[str, Any]] = {}
@@ -289,63 +303,118 @@ def check_machine(machine: str, rows: Iterable[Mapping[str, Any]]) -> list[Probl
             continue
         where, address, login = str(row.get("source", "")), _text(row, "address"), _text(row, "login")
         other = people.setdefault(login.casefold(), row)
-        if login and _name(other) != _name(row):
+        if login and _who(other) != _who(row):
             what = (
                 f'"{printable(login)}" on {machine} is also the login of {printable(_text(other, "full_name"))}'
                 f" ({other.get('source')}); a second mailbox of one person carries the same full_name"
             )
             found.append(Problem(where, address, _field(where, "login"), what))
+        elif login != _text(other, "login"):
+            what = f'"{printable(login)}" on {machine} is "{printable(_text(other, "login"))}" in {other.get("source")}; write both alike'
+            found.append(Problem(where, address, _field(where, "login"), what))
         twin = mailboxes.setdefault(address.lower(), row)
         # Twice in the sheet is said by the sheet's own check.
-        if address and twin is not row and "[" in where:
+        if address and twin is not row and _in_yaml(where):
             found.append(Problem(where, address, "key address", f"is on {machine} already, by {twin.get('source')}"))
     return found
 
 
+def _check_primary(rows: Iterable[Mapping[str, Any]]) -> list[Problem]:
+    """People with more than one mailbox that is said to be the first."""
+    found: list[Problem] = []
+    first: dict[Who, Mapping[str, Any]] = {}
+    for row in rows:
+        # Without a login, a row is its own person.
+        if _text(row, "state").lower() == "absent" or not _is_primary(row) or not _text(row, "login"):
+            continue
+        where, address = str(row.get("source", "")), _text(row, "address")
+        other = first.setdefault(_who(row), row)
+        if _text(other, "address").lower() != address.lower():
+            what = (
+                f"is yes for {_text(other, 'address')} of the same person too ({other.get('source')});"
+                " write it for the one that comes first, and leave the others empty"
+            )
+            found.append(Problem(where, address, _field(where, "primary"), what))
+    return found
+
+
 def resolve_people(rows: Iterable[Mapping[str, Any]], policy: Policy) -> list[Person]:
-    """The people of one machine with complete accounts, sorted by login; rows that are `absent` are left out.
+    """The people of one machine with complete accounts, whatever the order of the rows, sorted by login; `absent` rows are left out.
 
     Raises ValueError with every problem, one per line, when a row or the policy is not sound.
     """
     present = [row for row in rows if _text(row, "state").lower() != "absent"]
     problems = policy.problems() + [problem for row in present for problem in check_row(row, policy)]
-    problems += check_machine("this machine", present)
+    problems += check_machine("this machine", present) + _check_primary(present)
     if problems:
         raise ValueError("\n".join(map(str, problems)))
-    people: dict[str, Person] = {}
+    logins: dict[str, list[Mapping[str, Any]]] = {}
     for row in present:
-        login = _text(row, "login")
-        person = people.setdefault(login, Person(login=login, full_name=_text(row, "full_name"), accounts=[]))
-        person["accounts"].append(_account(row, policy, primary=not person["accounts"]))
-    return [people[login] for login in sorted(people)]
+        logins.setdefault(_text(row, "login"), []).append(row)
+    people = []
+    for login in sorted(logins):
+        mine = enumerate(_in_order(logins[login], policy.primaries.get(login, "")))
+        accounts = [_account(row, policy, primary=place == 0) for place, row in mine]
+        people.append(Person(login=login, full_name=accounts[0]["full_name"], accounts=accounts))
+    return people
 
 
-def device_owners(sheet: Iterable[Mapping[str, Any]], machines: Mapping[str, Machine], policy: Policy) -> list[DeviceOwner]:
-    """Everybody in the office with `phones` or with a machine that is a Mac, in the order of the sheet; who left is left out.
+def device_owners(
+    sheet: Iterable[Mapping[str, Any]],
+    machines: Mapping[str, Machine],
+    policy: Policy,
+    folders: Mapping[str, tuple[str, ...]] | None = None,
+) -> list[DeviceOwner]:
+    """Everybody in the office with `phones` or with a machine that is a Mac, sorted, whatever the order of the rows; who left is left out.
 
-    Rows with the same full_name and login are one person. The servers are those of the person's first machine, or of `policy`
-    for people without one. The rows must be sound: see check_office().
+    Rows with the same full_name and login are one person, a row without a login is a person of its own. The servers are those of the
+    person's machine whose name comes first in the alphabet, or of `policy` for people without one. folders: whose the folders are that
+    an earlier run made. The rows must be sound: see check_office().
     """
-    rows = [(row, [name for name in _words(row, "machines") if name in machines]) for row in sheet]
-    rows += [(row, [name]) for name, machine in machines.items() for row in machine.rows]
-    owners: dict[tuple[str, str], DeviceOwner] = {}
+    rows = [(row, sorted(name for name in _words(row, "machines") if name in machines)) for row in sheet]
+    rows += [(row, [name]) for name in sorted(machines) for row in machines[name].rows]
+    rows = [(row, on) for row, on in rows if _text(row, "state").lower() != "absent"]
+    people: dict[tuple[Who, str], list[tuple[Mapping[str, Any], list[str]]]] = {}
     for row, on in rows:
-        if _text(row, "state").lower() == "absent":
-            continue
-        full_name, login = _text(row, "full_name"), _text(row, "login")
-        new = DeviceOwner(full_name=full_name, login=login, accounts=[], devices=[], macs=[])
-        owner = owners.setdefault((_name(row), login.casefold()), new)
-        account = _account(row, machines[on[0]].policy if on else policy, primary=not owner["accounts"])
-        if account["address"] not in [known["address"] for known in owner["accounts"]]:
-            owner["accounts"].append(account)
-        macs = [name for name in on if machines[name].policy.platform == "macos"]
-        owner["macs"] = list(dict.fromkeys([*owner["macs"], *macs]))
-        owner["devices"] = [name for name in DEVICES if name in (*owner["devices"], *account["phones"], *(["macos"] if macs else []))]
-    return [owner for owner in owners.values() if owner["devices"]]
+        people.setdefault((_who(row), "" if _text(row, "login") else _address(row)), []).append((row, on))
+    everybody = sorted(people)
+    identities = remembered([(each, {_address(row) for row, _ in people[each, own]}) for each, own in everybody], folders or {})
+    owners = []
+    for person, identity in zip(everybody, identities, strict=True):
+        mine = people[person]
+        places = {_address(row): on for row, on in reversed(mine)}
+        accounts: list[Account] = []
+        for row in _in_order([row for row, _ in mine], identity):
+            on = places[_address(row)]
+            accounts.append(_account(row, machines[on[0]].policy if on else policy, primary=not accounts))
+        macs = sorted({name for _, on in mine for name in on if machines[name].policy.platform == "macos"})
+        having = {name.lower() for row, _ in mine for name in _words(row, "phones")} | ({"macos"} if macs else set())
+        owner = DeviceOwner(
+            identity=identity or accounts[0]["address"],
+            full_name=accounts[0]["full_name"],
+            login=accounts[0]["login"],
+            accounts=accounts,
+            devices=[name for name in DEVICES if name in having],
+            macs=macs,
+        )
+        owners += [owner] if owner["devices"] else []
+    return owners
+
+
+def _in_order(rows: Iterable[Mapping[str, Any]], before: str) -> list[Mapping[str, Any]]:
+    """The first row of each mailbox of one person, the primary one first."""
+    first: dict[str, Mapping[str, Any]] = {}
+    said: dict[str, bool] = {}
+    person: Who = ("", "")
+    for row in rows:
+        address, person = _address(row), _who(row)
+        first.setdefault(address, row)
+        said[address] = said.get(address, False) or _is_primary(row)
+    return [first[address] for address in in_order(said, person, before)]
 
 
 def _account(row: Mapping[str, Any], policy: Policy, primary: bool) -> Account:
-    address = _text(row, "address").lower()
+    address = _address(row)
     local_part, _, domain = address.rpartition("@")
     protocol = _text(row, "protocol").lower() or "imap"
     port = int(_text(row, "smtp_port") or policy.smtp_port or 0)
@@ -472,10 +541,23 @@ def _list(value: Any) -> list[str]:
     return [] if value is None else str(value).split()
 
 
+def _in_yaml(where: str) -> bool:
+    """Whether a row is one of a machine's variables, as "desk-01: mail_accounts[2]" is."""
+    return "[" in where
+
+
 def _field(where: str, name: str) -> str:
-    """The sheet has columns; a person in YAML ("mail_accounts[2]") has keys."""
-    return f"{'key' if '[' in where else 'column'} {name}"
+    """The sheet has columns; a person in YAML has keys."""
+    return f"{'key' if _in_yaml(where) else 'column'} {name}"
 
 
-def _name(row: Mapping[str, Any]) -> str:
-    return " ".join(_text(row, "full_name").casefold().split())
+def _address(row: Mapping[str, Any]) -> str:
+    return _text(row, "address").lower()
+
+
+def _is_primary(row: Mapping[str, Any]) -> bool:
+    return _text(row, "primary").lower() in YES
+
+
+def _who(row: Mapping[str, Any]) -> Who:
+    return who(_text(row, "full_name"), _text(row, "login"))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from .problem import Problem, did_you_mean
 
 REQUIRED = ("address", "full_name")
-COLUMNS = (*REQUIRED, "machines", "login", "protocol", "smtp_port", "programs", "phones", "state")
+COLUMNS = (*REQUIRED, "machines", "login", "protocol", "smtp_port", "programs", "phones", "primary", "state")
 
 # Spreadsheets pad with these when text is pasted from a web page; none of them can be part of a setting.
 _BLANKS = re.compile("[\u00a0\u2007\u202f]")

@@ -23,14 +23,19 @@ EXPECTED = HERE / "expected"
 AWKWARD = 'O\'Brien, "Zoë" \\ 名前 100% $HOME `id` {{ 7 * 7 }} # ; </script>'
 
 
-@pytest.fixture(scope="module")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The office rendered once, without the state file (its hashes say nothing that the files do not)."""
-    folder = tmp_path_factory.mktemp("golden")
-    run = play("playbooks/preview_mail.yml", "-i", HERE / "office", "-e", f"mail_preview_dir={folder}")
+def preview(office: Path, folder: Path) -> None:
+    """The office rendered below a folder, without the state file (its hashes say nothing that the files do not)."""
+    run = play("playbooks/preview_mail.yml", "-i", office, "-e", f"mail_preview_dir={folder}")
     assert run.code == 0, run.out
     for state in [*folder.rglob("charter-mail/state.json")]:
         state.unlink()
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The office rendered once."""
+    folder = tmp_path_factory.mktemp("golden")
+    preview(HERE / "office", folder)
     if os.environ.get("GOLDEN_UPDATE") == "1":
         shutil.rmtree(EXPECTED, ignore_errors=True)
         shutil.copytree(folder, EXPECTED)
@@ -47,6 +52,14 @@ def test_every_file_is_as_it_was(rendered: Path) -> None:
     assert sorted(found) == sorted(expected)
     for name, content in expected.items():
         assert found[name].decode() == content.decode(), name
+
+
+def test_a_sheet_that_is_sorted_the_other_way_gives_the_same(rendered: Path, tmp_path: Path) -> None:
+    shutil.copytree(HERE / "office", tmp_path / "office")
+    header, *rows = (tmp_path / "office/staff.csv").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "office/staff.csv").write_text("\n".join([header, *reversed(rows)]), encoding="utf-8")
+    preview(tmp_path / "office", tmp_path / "out")
+    assert tree(tmp_path / "out") == tree(rendered)
 
 
 def test_text_files_carry_the_header_and_no_date(rendered: Path) -> None:

@@ -265,16 +265,130 @@ def test_a_folder_that_cannot_be_written_to(office: Office) -> None:
         assert office.bad() == [f"{office.out}: cannot be written to; look at its owner and mode"]
 
 
-def test_an_error_on_the_way_leaves_whole_files(office: Office) -> None:
-    (office.out / "zoe@example.org/zoe@example.org.k9s").mkdir(parents=True)
-    run = office.write(JANE, ZOE).run()
+# The disk is full when the first of Zoë's files takes its place.
+FULL = """
+import errno, os, pathlib
+replace = pathlib.Path.replace
+def full(self, target):
+    if str(target).endswith("zoe@example.org.k9s"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+    return replace(self, target)
+pathlib.Path.replace = full
+"""
+# The run is ended there, as by a power cut.
+KILLED = FULL.replace(
+    "raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))", "replace(self, target); os.kill(os.getpid(), 9)"
+)
+
+
+def test_an_error_on_the_way_leaves_whole_files(office: Office, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(FULL)
+    run = office.write(JANE, ZOE).run(PYTHONPATH=str(tmp_path))
     assert run.code == 2
-    assert "zoe@example.org.k9s: Is a directory. Every file is either as it was or complete" in " ".join(run.out.split())
+    assert "zoe@example.org.k9s: No space left on device. Every file is either as it was or complete" in " ".join(run.out.split())
     assert "jane@example.org/index.html" in names(office)
-    assert json.loads(office.read(".charter-mail.json"))["folders"].keys() == {"jane@example.org"}
     assert not [path for path in office.out.rglob(".charter-mail.*") if path.name != ".charter-mail.json"]
-    (office.out / "zoe@example.org/zoe@example.org.k9s").rmdir()
     assert "Phones and Macs: 1 created, 1 unchanged." in office.good().out
+
+
+def test_what_was_written_before_the_run_was_ended_is_still_ours(office: Office, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(KILLED)
+    assert office.write(JANE, ZOE).run(PYTHONPATH=str(tmp_path)).code != 0
+    assert "zoe@example.org/zoe@example.org.k9s" in names(office)
+    # By now it would be another file.
+    office.write(JANE, ZOE.replace("Maier", "Huber"))
+    assert "Phones and Macs: 1 created, 1 unchanged." in office.good().out
+    office.write(JANE).good()
+    assert not [name for name in names(office) if name.startswith("zoe")]
+
+
+def test_what_is_somebody_else_s_is_said_and_stays(office: Office) -> None:
+    mine = {
+        "jane@example.org/index.html": "my own page",
+        "zoe@example.org/zoe@example.org.k9s": "my own settings",
+        "zoe@example.org/zoe@example.org-android.png": "my own picture",
+        "index.html": "my own list",
+        "zoe@example.org/note.txt": "my own note",
+    }
+    for name, text in mine.items():
+        (office.out / name).parent.mkdir(parents=True, exist_ok=True)
+        (office.out / name).write_text(text)
+    before = tree(office.out)
+    office.write(JANE, ZOE)
+    for arguments in ([], ["--check"]):
+        assert office.bad(*arguments) == [
+            f"{office.out / folder}: has {names_}, in the way and not known to be made by this project; move that elsewhere, and run again"
+            for folder, names_ in (
+                ("jane@example.org", "index.html"),
+                ("zoe@example.org", "zoe@example.org.k9s and zoe@example.org-android.png"),
+                ("", "index.html"),
+            )
+        ]
+        assert tree(office.out) == before
+    # A folder, or a pipe that nobody writes to, is in the way too.
+    for name in mine:
+        (office.out / name).unlink()
+    os.mkfifo(office.out / "jane@example.org/index.html")
+    (office.out / "zoe@example.org/zoe@example.org.k9s").mkdir()
+    assert [line.partition(":")[0] for line in office.bad()] == [
+        f"{office.out}/jane@example.org/index.html",
+        f"{office.out}/zoe@example.org/zoe@example.org.k9s",
+    ]
+    (office.out / "jane@example.org/index.html").unlink()
+    (office.out / "zoe@example.org/zoe@example.org.k9s").rmdir()
+    office.good()
+    # Another device needs another file; who leaves takes nothing along that came since.
+    (office.out / "jane@example.org/jane@example.org.k9s").write_text("my own settings")
+    office.write(JANE.replace("ios", "ios android"), ZOE)
+    assert len(office.bad()) == 1
+    office.write(ZOE).good()
+    assert [name for name in names(office) if name.startswith("jane")] == ["jane@example.org/jane@example.org.k9s"]
+
+
+LOGINS = "jane.doe@example.org,Jane Doe,,jane,,,ios,", "info@example.org,Jane Doe,,jane,,,ios,"
+
+
+def test_a_sheet_that_is_sorted_is_the_same_sheet(office: Office) -> None:
+    office.write(*LOGINS, JANE, ZOE, mail_profile_url="https://mail.example.org/{address}/{file}").good()
+    before = tree(office.out)
+    office.write(*reversed((*LOGINS, JANE, ZOE))).good(changed=False)
+    assert tree(office.out) == before
+
+
+def test_a_person_keeps_folder_link_and_profile(office: Office) -> None:
+    jane, info = LOGINS
+    url = "https://mail.example.org/{address}/{file}"
+    profile, code = "info@example.org/info@example.org-ios.mobileconfig", "info@example.org/info@example.org-ios.svg"
+    office.write(info, mail_profile_url=url).good()
+    before = {name: office.read(name) for name in (profile, code)}
+    identifiers = [plistlib.loads(before[profile])[key] for key in ("PayloadIdentifier", "PayloadUUID")]
+    # A mailbox that would have been the first comes; the name changes; the office says which one is first.
+    for sheet in ([jane, info], [info.replace("Jane Doe", "Jane Roe"), jane.replace("Jane Doe", "Jane Roe")]):
+        assert "1 updated" in office.write(*sheet).good().out
+        now = plistlib.loads(office.read(profile))
+        assert [now[key] for key in ("PayloadIdentifier", "PayloadUUID")] == identifiers
+        assert [mail["EmailAddress"] for mail in now["PayloadContent"]] == ["info@example.org", "jane.doe@example.org"]
+        assert office.read(code) == before[code]
+    sheet = (office.folder / "staff.csv").read_text().replace("state\n", "state,primary\n").replace("jane,,,ios,", "jane,,,ios,,", 1)
+    (office.folder / "staff.csv").write_text(sheet.replace("jane,,,ios,\n", "jane,,,ios,,yes\n"))
+    office.good()
+    now = plistlib.loads(office.read(profile))
+    assert now["PayloadIdentifier"] == identifiers[0]
+    assert [mail["EmailAddress"] for mail in now["PayloadContent"]] == ["jane.doe@example.org", "info@example.org"]
+    # It leaves. What that means for the phone is said, in a check too.
+    office.write(jane.replace("Jane Doe", "Jane Roe"), f"{info}absent")
+    for arguments in (["--check"], []):
+        run = office.good(*arguments)
+        assert 'Jane Roe has a new profile, of jane.doe@example.org: the one before, "E-mail info@example.org"' in " ".join(run.out.split())
+    assert not [name for name in names(office) if "info" in name]
+    assert "has a new profile" not in office.good(changed=False).out
+
+
+def test_two_people_of_one_name_get_a_folder_each(office: Office) -> None:
+    office.write("john1@example.org,John Smith,,,,,ios,", "john2@example.org,John Smith,,,,,ios,").good()
+    for mine, other in (("john1", "john2"), ("john2", "john1")):
+        folder = tree(office.out / f"{mine}@example.org")
+        assert folder and not [name for name, content in folder.items() if other.encode() in content]
 
 
 def test_an_empty_sheet_is_not_an_office_without_people(office: Office) -> None:
@@ -301,7 +415,10 @@ def test_a_memory_that_was_meddled_with_removes_nothing_else(office: Office) -> 
     }
     for text in ("{", "[]", json.dumps({"version": 1, "folders": evil})):
         (office.out / ".charter-mail.json").write_text(text)
-        # The first of these runs writes the list of people, without Zoë.
+        if text == "{":
+            # The list of people would be another one, without Zoë, and nobody knows any more whose this one is.
+            assert [line.partition(", in the way")[0] for line in office.bad()] == [f"{office.out}: has index.html"]
+            (office.out / "index.html").unlink()
         office.good(changed=text == "{")
         assert "zoe@example.org/index.html" in names(office)
         assert (office.folder / "staff.csv").exists()

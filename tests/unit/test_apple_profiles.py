@@ -231,7 +231,7 @@ def test_a_profile_that_macos_keeps_is_said_to_be_there(mac: Mac) -> None:
 
 
 def owner(*macs_: str, login: str = "jane") -> DeviceOwner:
-    return {"full_name": "Jane", "login": login, "accounts": [JANE], "devices": ["macos"], "macs": list(macs_)}
+    return {"identity": JANE["address"], "full_name": "Jane", "login": login, "accounts": [JANE], "devices": ["macos"], "macs": list(macs_)}
 
 
 def answer(state: str, digest: str = "1") -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,36 @@ def test_the_next_run_knows_what_was_written(store: Store) -> None:
     assert not again.is_current("jane", "1")
     (store.dest / "jane/a.txt").unlink()
     assert not again.is_current("jane", "1")
+
+
+def test_what_a_run_had_in_mind_is_ours_and_is_not_taken_for_done(store: Store) -> None:
+    store.expect("jane", ["a.txt", "c.txt"], ("jane", "j"))
+    store.expect("zoe", ["z.txt"], ("zoe", ""))
+    store.save()
+    again = Store(store.dest, False, False)
+    assert again.whose() == {"jane": ("jane", "j"), "zoe": ("zoe", "")}
+    (store.dest / "zoe").mkdir()
+    for name in ("jane/a.txt", "jane/c.txt", "jane/d.txt", "zoe/z.txt"):
+        (store.dest / name).write_bytes(b"other")
+    assert again.unknown("jane", ["a.txt", "b.txt", "c.txt", "d.txt", "e.txt"]) == ["d.txt"]
+    assert again.strangers("jane", {"c.txt": b"three", "d.txt": b"other"}) == []
+    (problem,) = again.strangers("jane", {"c.txt": b"three", "d.txt": b"four"})
+    assert str(problem).startswith(f"{store.dest}/jane: has d.txt, in the way")
+    assert not again.is_current("jane", "1") and not again.is_current("zoe", "")
+    # Nobody knows whether it is what was going to be written.
+    assert again.clear({"jane"}) == ["zoe"] and (store.dest / "zoe/z.txt").exists()
+    assert again.put("zoe", "1", {"z.txt": b"z"}) == "created"
+    assert again.put("jane", "2", {"a.txt": b"one", "b.txt": b"two"}) == "updated"
+    again.save()
+    assert Store(store.dest, False, False).whose() == {"jane": ("jane", "j"), "zoe": ()}
+
+
+def test_a_manifest_of_before_names_nobody(store: Store) -> None:
+    path = store.dest / mobile_files.MANIFEST
+    known = json.loads(path.read_bytes())
+    assert known["folders"]["jane"].pop("who") == []
+    path.write_text(json.dumps(known))
+    assert Store(store.dest, False, False).known == store.known
 
 
 def test_a_file_is_replaced_in_one_step(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
