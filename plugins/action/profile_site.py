@@ -6,7 +6,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,9 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.msp.charter_mail.plugins.module_utils.payload import pack
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.identity import file_name
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.links import link_of, site_of
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobile import PROFILES, WHERE, profile_file
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.links import server_of
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobile import PROFILES, profile_file
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.plain import plain
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.problem import Problem, printable
 
 _TEXT = {"type": "str", "default": ""}
 _ARGUMENTS: dict[str, Any] = {
@@ -32,8 +30,6 @@ _ARGUMENTS: dict[str, Any] = {
     "key": {**_TEXT, "no_log": False},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
-# Paths stand between quotes in nginx's file.
-_PATH = re.compile(r"/[^\"$\\\x00-\x1f\x7f]+")
 
 
 class ActionModule(ActionBase):
@@ -85,16 +81,8 @@ class ActionModule(ActionBase):
 
 def _site(given: Mapping[str, Any]) -> dict[str, Any]:
     """What the office says, once nothing is wrong with it."""
-    site, found = site_of(given["url"])
-    found += link_of(given["url"], given["link_secret"], given["link_until"])[1]
-    for option in ("certificate", "key"):
-        value = given[option]
-        if not value:
-            found.append(Problem(WHERE, field=f"profile_server_{option}", what="is empty; write the path of the PEM file on the server"))
-        elif not _PATH.fullmatch(value):
-            what = f'"{printable(value)}" is not a path on the server that begins with / and has no quotes, dollar signs or backslashes'
-            found.append(Problem(WHERE, field=f"profile_server_{option}", what=what))
-    if found or not site:
+    site, found = server_of(given)
+    if not site:
         # Not in the words of other checks: nginx may have been installed by now.
         raise AnsibleActionFail("the profiles are served as before, for this is wrong:\n" + "\n".join(map(str, found)))
     return {**site._asdict(), "secret": given["link_secret"], "certificate": given["certificate"], "key": given["key"]}

@@ -225,4 +225,3 @@ def classify(existed: bool, known: bool, desired_changed: bool, actual_changed: 
     if desired_changed and actual_changed:
         return "conflict"
     return "pending" if desired_changed else "drift"
-
