@@ -1,6 +1,8 @@
 # Everything people do with this repository. `make help` lists it.
 SHELL := /bin/sh
 OFFICE ?= example
+# Where the offices are: export OFFICES, or name it at each call.
+OFFICES ?= inventories
 FLEET ?= yes
 ARGS ?=
 .DEFAULT_GOAL := help
@@ -32,16 +34,16 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 .PHONY: provision
 provision: office .venv/runtime ## provision an office (OFFICE=example; ARGS="--check --diff")
-	@$(RUN) ansible-playbook -i inventories/$(OFFICE) provision-mail.yml $(ARGS)
+	@$(RUN) ansible-playbook -i $(OFFICES)/$(OFFICE) provision-mail.yml $(ARGS)
 
 .PHONY: preview
 preview: office .venv/runtime ## render what an office would get below build/preview/, contacting no machine
-	@$(RUN) ansible-playbook -i inventories/$(OFFICE) playbooks/preview_mail.yml $(ARGS)
+	@$(RUN) ansible-playbook -i $(OFFICES)/$(OFFICE) playbooks/preview_mail.yml $(ARGS)
 
 .PHONY: office
 office:
-	@test -d inventories/$(OFFICE) || { echo "There is no inventories/$(OFFICE). A new office:" \
-	".venv/bin/ansible-playbook playbooks/new_office.yml -e office=$(OFFICE)" >&2; exit 1; }
+	@test -d "$(OFFICES)/$(OFFICE)" || { echo "There is no $(OFFICES)/$(OFFICE). A new office:" \
+	"OFFICES=$(OFFICES) .venv/bin/ansible-playbook playbooks/new_office.yml -e office=$(OFFICE)" >&2; exit 1; }
 
 .PHONY: test
 ifeq ($(FLEET),no)
@@ -103,8 +105,10 @@ bench: packages .venv/dev ## measure; prints ratios taken side by side
 	@$(RUN) python tests/benchmark/bench_mobile.py
 
 .PHONY: collection
-collection: .venv/dev ## build the collection artefact into build/
-	$(RUN) ansible-galaxy collection build --force --output-path build
+collection: .venv/dev ## build the collection artefact into build/, of the files that git knows
+	@rm -rf build/collection && mkdir -p build/collection
+	@if test -e .git; then git ls-files -z | tar --null -T - -cf - | tar -xf - -C build/collection; fi
+	@$(RUN) ansible-galaxy collection build --force --output-path build $$(test -e .git && echo build/collection)
 
 .PHONY: clean
 clean: ## remove what the targets made, but for the cache of images

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -13,3 +14,9 @@ sys.path.insert(0, str(ROOT / "collections"))
 # The machine may be busy: how long a test takes says nothing.
 settings.register_profile("charter-mail", deadline=None)
 settings.load_profile("charter-mail")
+
+
+@pytest.fixture(autouse=True)
+def _in_an_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands write below the folder they are started in: never into the clone, where people have their own offices' files."""
+    monkeypatch.chdir(tmp_path)

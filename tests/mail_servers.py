@@ -218,6 +218,46 @@ def scripted(greeting: str, answers: dict[str, str], delay: float = 0) -> Talk:
     return talk
 
 
+Repeat = Callable[[list[str]], str]
+
+
+def repeating(service: str, mechanism: str, repeat: Repeat) -> Talk:
+    """A server that takes a sign-in by `mechanism` (PLAIN; LOGIN, which is the protocol's own one with IMAP and POP) and says no by
+    repeating what it heard: `repeat` makes its words of the lines. {no} in them is how a refusal begins, {more} how a line before it does.
+    A NUL at the end: no line end follows.
+    """
+    own = mechanism == "LOGIN"
+    greeting, offers, no, more = {
+        "smtp": ("220 test", f"250-test\r\n250 AUTH {mechanism}", "535 5.7.8", "535-5.7.8"),
+        "imap": ("* OK test", f"* CAPABILITY IMAP4rev1 {'' if own else 'AUTH=PLAIN LOGINDISABLED'}\r\n{{tag}} OK", "{tag} NO", "* NO"),
+        "pop": ("+OK test", f"+OK\r\n{'USER' if own else 'SASL PLAIN'}\r\n.", "-ERR", "-ERR"),
+    }[service]
+    # How many lines of the client make a sign-in, and what asks for the next one.
+    count = 3 if own and service != "pop" else 2
+    go_on = {"smtp": "334 ", "imap": "+ ", "pop": "+OK" if own else "+ "}[service]
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(greeting.encode() + b"\r\n")
+        heard: list[str] = []
+        tag = ""
+        with connection.makefile("rb") as stream:
+            while line := stream.readline(2000).decode().rstrip("\r\n"):
+                tag = tag if heard else line.split()[0]
+                if heard or {"AUTH", "AUTHENTICATE", "LOGIN", "USER"} & set(line.split()[:2]):
+                    heard.append(line)
+                    said = repeat(heard) if len(heard) == count else go_on
+                elif "QUIT" in line or "LOGOUT" in line:
+                    return
+                else:
+                    said = offers
+                said = said.replace("{no}", no).replace("{more}", more).replace("{tag}", tag)
+                connection.sendall(said.rstrip("\0").encode() + b"\r\n" * (not said.endswith("\0")))
+                if len(heard) == count:
+                    return
+
+    return talk
+
+
 IMAP = {
     "CAPABILITY": "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n{tag} OK done",
     "AUTHENTICATE": "+ ",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -30,10 +31,12 @@ class Run(NamedTuple):
         return lines[0]
 
 
-def command(*arguments: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> Run:
-    """Run a command of the environment that runs the tests; a deprecation warning is a failure."""
+def command(*arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Run:
+    """Run a command of the environment that runs the tests, in the test's own folder; a deprecation warning is a failure."""
+    cwd = cwd or Path.cwd()
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+    own = ("ANSIBLE_", "OFFICE", "ARGS", "MAKE")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(own)}
     environment |= {
         "PATH": path,
         "PWD": str(cwd),
@@ -49,7 +52,7 @@ def command(*arguments: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | N
     return Run(done.returncode, done.stdout)
 
 
-def play(playbook: str, *arguments: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> Run:
+def play(playbook: str, *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Run:
     return command("ansible-playbook", ROOT / playbook, *arguments, cwd=cwd, env=env)
 
 
@@ -63,6 +66,16 @@ def write_office(folder: Path, sheet: str | bytes, hosts: str, settings: str = "
     # A test looks at no server but its own.
     probe = "" if "mail_probe" in settings else "mail_probe: false\n"
     (folder / "group_vars/all.yml").write_text(settings + probe, encoding="utf-8")
+    return folder
+
+
+def copy_project(folder: Path) -> Path:
+    """The files of the project and nothing else that lies in the clone, in `folder`."""
+    for name in command("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).out.splitlines():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).exists():
+            shutil.copy2(ROOT / name, target, follow_symlinks=False)
     return folder
 
 

@@ -86,9 +86,10 @@ def run(box: office.Mailbox, command: str, text: str = "") -> str:
     return run_as(box.machine, box.login, command, text)
 
 
-def ask_thunderbird(host: str, login: str, **request: Any) -> dict[str, Any]:
-    """Start the person's own Thunderbird, see thunderbird.py for what to ask."""
-    return json.loads(run_as(host, login, "python3 /opt/thunderbird.py", json.dumps(request)))
+def ask_thunderbird(host: str, login: str, without: str = "", **request: Any) -> dict[str, Any]:
+    """Start the person's own Thunderbird, see thunderbird.py for what to ask; `without` names variables of the environment."""
+    command = " ".join(["env", *(f"-u {name}" for name in without.split()), "python3 /opt/thunderbird.py"])
+    return json.loads(run_as(host, login, command, json.dumps(request)))
 
 
 @functools.cache

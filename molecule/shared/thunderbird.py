@@ -5,7 +5,8 @@ profile named. It starts offline, so that it asks for no password before there i
 
     passwords  {user name: password}: remember them, go online, log in to every account and look into its inbox
     send_to    address: send one message from every identity through that identity's own outgoing server
-    make       {type, hostname, username, email, full_name}: first make an account by hand, as the person might
+    make       {type, hostname, username, email, full_name}: first make an account by hand, as the person might, unless it is there
+    choose     user name: then choose names, a signature, folders and a second identity in that account, as the person might
 """
 
 from __future__ import annotations
@@ -45,9 +46,11 @@ return {
   accounts: MailServices.accounts.accounts.filter(a => a.incomingServer.type != "none").map(account => ({
     key: account.key,
     type: account.incomingServer.type,
+    label: account.incomingServer.prettyName,
     ...describe(account.incomingServer),
     identities: account.identities.map(identity => ({
       email: identity.email, name: identity.fullName, organization: identity.organization, outgoing: identity.smtpServerKey,
+      signature: identity.htmlSigText, sent: identity.fccFolderURI, archives: identity.archivesFolderURI,
     })),
   })),
   outgoing: Object.fromEntries(SMTP.servers.map(server => {
@@ -59,6 +62,7 @@ return {
 
 MAKE = """
 const [wanted] = args;
+if (MailServices.accounts.accounts.some(account => account.incomingServer.username == wanted.username)) return;
 const server = MailServices.accounts.createIncomingServer(wanted.username, wanted.hostname, wanted.type);
 const identity = MailServices.accounts.createIdentity();
 identity.email = wanted.email;
@@ -66,6 +70,19 @@ identity.fullName = wanted.full_name;
 const account = MailServices.accounts.createAccount();
 account.incomingServer = server;
 account.addIdentity(identity);
+"""
+
+CHOOSE = """
+const [user] = args;
+const account = MailServices.accounts.accounts.find(account => account.incomingServer.username == user);
+const identity = account.defaultIdentity, second = MailServices.accounts.createIdentity();
+account.incomingServer.prettyName = "Chosen label";
+Object.assign(identity, {fullName: "Chosen Zoë", htmlSigText: "Chosen 名前", htmlSigFormat: true,
+  fccFolderURI: MailServices.accounts.localFoldersServer.rootFolder.URI + "/Sent",
+  archivesFolderURI: account.incomingServer.rootFolder.URI + "/Old mail"});
+Object.assign(second, {email: "second@example.org", fullName: "Second Zoë", htmlSigText: "Second 名前",
+  smtpServerKey: identity.smtpServerKey, fccFolderURI: account.incomingServer.rootFolder.URI + "/Sent"});
+account.addIdentity(second);
 """
 
 LOGIN = """
@@ -200,6 +217,8 @@ def main() -> None:
         thunderbird = connect(process)
         if "make" in request:
             thunderbird.run(MAKE, request["make"])
+        if "choose" in request:
+            thunderbird.run(CHOOSE, request["choose"])
         answer = thunderbird.run(LIST)
         if "passwords" in request:
             answer["logins"] = thunderbird.run(LOGIN, request["passwords"])

@@ -21,6 +21,7 @@ from ansible_collections.msp.charter_mail.plugins.plugin_utils.file_table import
     TableError,
     evidence,
     expand,
+    wanted,
 )
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.plain import plain
 
@@ -104,6 +105,7 @@ class ActionModule(ActionBase):
         self._read([entry for entry in entries if entry.src])
         data = {
             **{key: options[key] for key in ("name", "root", "platform", "take_over", "backups", "remember")},
+            "people": wanted(options["people"], [*options["files"], *options["evidence"]]),
             "files": [entry.data for entry in entries],
             "evidence": [entry.data for entry in questions],
         }

@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.msp.charter_mail.plugins.module_utils.payload import pack
 
-from ..plugin_utils.endpoints import Endpoint, choose_port, endpoints, with_users
+from ..plugin_utils.endpoints import Endpoint, choose_port, endpoints, shut_ports, with_users
 from ..plugin_utils.model import Account, Policy, resolve_people
 from ..plugin_utils.plain import plain
 
@@ -39,7 +39,7 @@ class ActionModule(ActionBase):
         people = resolve_people(rows, policy)
         wanted = endpoints(people, policy)
         if not wanted:
-            return {"changed": False, "endpoints": [], "smtp_port": policy.smtp_port, "smtp_choice": ""}
+            return {"changed": False, "endpoints": [], "smtp_port": policy.smtp_port, "smtp_choice": "", "shut": []}
         module_args: dict[str, Any] = {
             "endpoints": [dict(end) for end in wanted],
             "interceptors": plain(arguments["interceptors"]),
@@ -54,6 +54,7 @@ class ActionModule(ActionBase):
         if "endpoints" in result:
             port, choice = choose_port(result["endpoints"], policy)
             chosen = endpoints(resolve_people(rows, dataclasses.replace(policy, smtp_port=port)), policy)
+            result["shut"] = shut_ports(result["endpoints"])
             result.update(endpoints=with_users(result["endpoints"], chosen), smtp_port=port, smtp_choice=choice)
         return result
 

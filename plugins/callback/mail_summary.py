@@ -29,6 +29,7 @@ from ansible import constants as C
 from ansible import context
 from ansible.plugins.callback import CallbackBase
 
+from ..module_utils.masking import mask
 from ..plugin_utils import diagnosis
 from ..plugin_utils.diagnosis_page import page
 from ..plugin_utils.summary import Summary
@@ -86,7 +87,7 @@ class CallbackModule(CallbackBase):
             self._report()
             return
         for line in self._summary.lines(check=bool(context.CLIARGS.get("check"))):
-            self._display.display(line)
+            self._display.display(mask(line))
 
     def _report(self) -> None:
         """The diagnosis of all machines: on the terminal, for tools, and as a page."""

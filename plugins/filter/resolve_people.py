@@ -37,8 +37,9 @@ mail_people: "{{ mail_staff | msp.charter_mail.resolve_people(mail_policy) }}"
 RETURN = r"""
 _value:
   description: >-
-    One entry per login, sorted: login, full_name, accounts, the primary one first. An account has id, key, address, local_part, domain, full_name, organization,
-    login, provider, incoming and outgoing (protocol, host, port, security, username), password_command, programs, phones, primary.
+    One entry per login, sorted: login, full_name, accounts, the primary one first. An account has id, key, address, local_part, domain,
+    full_name, organization, login, provider, incoming and outgoing (protocol, host, port, security, username), password_command, programs,
+    phones, primary.
   type: list
   elements: dict
 """

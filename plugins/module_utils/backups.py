@@ -94,8 +94,6 @@ class Attic(NamedTuple):
     def _place(self, name: str, make: bool) -> paths.Place:
         place = paths.locate(self.anchor, "%s/%s" % (self.relative, name), 0o700 if make else None)
         if make:
-            if place.handle is None:
-                raise paths.Refused("%s is not there" % self.anchor.path)
             paths.sweep(place)
         return place
 

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Let outgoing TCP to a few ports through with the firewall tool that the machine already uses; and take that back.
 
+Only ports that were found shut are opened, and nowhere where that would override what the rules say on purpose, see :mod:`egress_place`.
 Destinations are not restricted: addresses of a provider's servers change without notice.
 
 Runs on targets: Python 3.8, standard library only.
@@ -14,7 +15,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 from ansible_collections.msp.charter_mail.plugins.module_utils import egress_firewalld, egress_nft, egress_ufw
 from ansible_collections.msp.charter_mail.plugins.module_utils.egress_host import Host, Openings, Plan, ports_text
 
-TOOLS: Tuple[Tuple[str, Callable[[Host, Sequence[int]], Optional[Plan]]], ...] = (
+TOOLS: Tuple[Tuple[str, Callable[[Host, Sequence[int], Sequence[int]], Optional[Plan]]], ...] = (
     ("firewalld", egress_firewalld.plan),
     ("ufw", egress_ufw.plan),
     ("nftables", egress_nft.plan),
@@ -24,15 +25,16 @@ TOOLS: Tuple[Tuple[str, Callable[[Host, Sequence[int]], Optional[Plan]]], ...] =
 NONE = "none"
 
 
-def settle(host: Host, ports: Sequence[int], check: bool) -> Dict[str, Any]:
-    """Bring the machine to where exactly ``ports`` are opened by us, none for an empty list, and return what the module returns.
+def settle(host: Host, ports: Sequence[int], shut: Sequence[int], check: bool) -> Dict[str, Any]:
+    """Open those of ``ports`` that are ``shut``, keep those that are open by us, close what else we opened; return what the module returns.
 
     Only the machine's own tool opens ports; what we opened in another one earlier is taken back. Raises egress_host.Failed.
     """
     wanted = sorted(set(ports))
+    candidates = sorted(set(shut) & set(ports))
     tool, plans = NONE, []
     for name, plan in TOOLS:
-        found = plan(host, wanted if tool == NONE else [])
+        found = plan(host, wanted, candidates) if tool == NONE else plan(host, [], [])
         if found is not None:
             plans.append((name, found))
             if found.in_use and tool == NONE:
@@ -43,10 +45,10 @@ def settle(host: Host, ports: Sequence[int], check: bool) -> Dict[str, Any]:
         for _name, plan in sorted(changed, key=lambda entry: entry[0] != tool):
             for step in plan.steps:
                 step()
-    return _result(tool, plans, wanted, check)
+    return _result(tool, plans, wanted, candidates, check)
 
 
-def _result(tool: str, plans: List[Tuple[str, Plan]], wanted: List[int], check: bool) -> Dict[str, Any]:
+def _result(tool: str, plans: List[Tuple[str, Plan]], wanted: List[int], shut: List[int], check: bool) -> Dict[str, Any]:
     restricted = any(plan.restricted for name, plan in plans if name == tool)
     opened = sorted({port for _, plan in plans for port in _gained(plan.before, plan.after)})
     closed = sorted({port for _, plan in plans for port in _gained(plan.after, plan.before)} - set(opened))
@@ -63,7 +65,7 @@ def _result(tool: str, plans: List[Tuple[str, Plan]], wanted: List[int], check: 
         word = "would bring" if check else "brought"
         parts.append("%s up to date what we open in %s" % (word, " and ".join(changed)))
     if not parts:
-        parts.append(_nothing(tool, restricted, wanted, bool(notes)))
+        parts.append(_nothing(tool, restricted, wanted, shut, bool(notes)))
     message = "; ".join(parts + notes) + "."
     return {
         "changed": bool(changed),
@@ -76,14 +78,16 @@ def _result(tool: str, plans: List[Tuple[str, Plan]], wanted: List[int], check: 
     }
 
 
-def _nothing(tool: str, restricted: bool, wanted: List[int], notes: bool) -> str:
+def _nothing(tool: str, restricted: bool, wanted: List[int], shut: List[int], notes: bool) -> str:
     if not wanted:
         return "nothing to do, because nothing is opened by us"
+    if not shut:
+        return "nothing to do, because none of TCP %s was found shut" % ports_text(wanted)
     if tool == NONE:
         return "nothing to do, because none of firewalld, ufw and nftables is at work on outgoing connections"
     if not restricted:
         return "nothing to do, because %s does not restrict outgoing connections" % tool
-    return "nothing was changed in %s" % tool if notes else "nothing to do, because %s lets TCP %s out already" % (tool, ports_text(wanted))
+    return "nothing was changed in %s" % tool if notes else "nothing to do, because %s lets TCP %s out already" % (tool, ports_text(shut))
 
 
 def _gained(before: Openings, after: Openings) -> List[int]:

@@ -1,6 +1,9 @@
 # Copyright: charter-mail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""firewalld: which policies stop what this machine sends, and the ports that are added to them.
+"""firewalld: which policies stop what this machine sends, and the ports that are added to them, where that overrides nothing.
+
+Within a policy firewalld looks at rich rules with a priority below 0, at those that deny, at ports and what else is allowed, at rich rules
+with a priority above 0, and then takes the policy's target (firewalld.richlanguage(5), and what firewalld makes of it in nftables).
 
 A port carries no comment in firewalld, so the ports that we added are remembered in a file. What was open before is not
 ours. Both the running and the permanent settings are changed, without a reload, which would drop what an administrator has
@@ -13,9 +16,24 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Callable, Dict, FrozenSet, List, NamedTuple, Optional, Sequence
+import shlex
+from typing import Callable, Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.msp.charter_mail.plugins.module_utils.egress_host import MISSING, Failed, Host, Openings, Plan
+from ansible_collections.msp.charter_mail.plugins.module_utils.egress_place import (
+    MAKER,
+    NO,
+    PASSES,
+    PATH,
+    SOME,
+    STOPS,
+    YES,
+    Conditions,
+    Effect,
+    Place,
+    find,
+    told,
+)
 
 RECORD = "/var/lib/charter-mail/firewall.json"
 VERSION = 1
@@ -25,31 +43,95 @@ Record = Dict[str, Dict[str, List[int]]]
 """By policy: the ports we opened (RUNTIME), and those of them that we added to the permanent settings (PERMANENT)."""
 
 
+# Where the rules of a policy are, in their order; ours are among ALLOW.
+FIRST, DENY, ALLOW, LAST, TARGET = range(5)
+
+
 class Policy(NamedTuple):
-    """One policy as ``firewall-cmd --list-all-policies`` prints it. ports: as written there (``587/tcp``, ``500-600/tcp``)."""
+    """One policy as ``firewall-cmd --list-all-policies`` prints it.
+
+    ports: as written there (``587/tcp``, ``500-600/tcp``). allows: services and protocols. rich: rich rules.
+    """
 
     active: bool
     target: str
     ingress: List[str]
     egress: List[str]
     ports: List[str]
+    allows: List[str]
+    rich: List[str]
+
+    @property
+    def outgoing(self) -> bool:
+        """It is at work on what this machine sends."""
+        return self.active and "HOST" in self.ingress and bool(self.egress)
 
     @property
     def restricting(self) -> bool:
-        """It is at work on what this machine sends, and stops what it does not name."""
-        return self.active and "HOST" in self.ingress and bool(self.egress) and self.target in ("DROP", "REJECT")
+        """It is, and stops what it does not name."""
+        return self.outgoing and self.target in ("DROP", "REJECT")
 
     def opens(self, port: int) -> bool:
         """Is the port among those that are open?"""
-        for entry in self.ports:
-            found = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?/tcp", entry)
-            if found and int(found.group(1)) <= port <= int(found.group(2) or found.group(1)):
-                return True
-        return False
+        return any(_covers(entry, port) for entry in self.ports)
+
+    def effects(self, port: int) -> List[Effect]:
+        """What the policy does to a connection to the port of another machine, without its list of ports."""
+        # A zone is a set of interfaces.
+        all_ways = Conditions() if "ANY" in self.egress else Conditions().also(PATH)
+        found = [effect for rule in self.rich for effect in _rich(rule, port, all_ways)]
+        if self.allows or self.ports:
+            found += [effect._replace(at=ALLOW) for effect in all_ways.also(NO, port=True).effects(PASSES)]
+        kind = {"ACCEPT": PASSES, "DROP": STOPS, "REJECT": STOPS}.get(self.target)
+        found += [effect._replace(at=TARGET) for effect in (all_ways.effects(kind) if kind else [])]
+        return sorted(found, key=lambda effect: effect.at)
 
     def holds(self, port: int) -> bool:
         """Is the port there by itself, as we add it?"""
         return "%d/tcp" % port in self.ports
+
+
+def _covers(entry: str, port: int) -> bool:
+    found = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?/tcp", entry)
+    return bool(found and int(found.group(1)) <= port <= int(found.group(2) or found.group(1)))
+
+
+def _rich(rule: str, port: int, conditions: Conditions) -> List[Effect]:
+    """What a rich rule does, as firewall-cmd prints it."""
+    try:
+        words = shlex.split(rule)
+    except ValueError:
+        return [Effect(STOPS, False, at=LAST)]
+    # The first of a name: a limit has a value, too.
+    said = {word.partition("=")[0]: word.partition("=")[2] for word in reversed(words) if "=" in word}
+    action = next((word for word in words if word in ("accept", "drop", "reject")), "")
+    if not action:
+        return []
+    if "source" in words:
+        conditions = conditions.also(MAKER)
+    if "NOT" in words:
+        conditions = conditions.also(PATH)
+    if said.get("family") == "ipv6" or {"destination", "limit", "source-port"} & set(words):
+        conditions = conditions.also(SOME)
+    if "port" in words:
+        conditions = conditions.also(YES if _covers("%s/%s" % (said.get("port"), said.get("protocol")), port) else NO, port=True)
+    elif "protocol" in words:
+        conditions = conditions.also(YES if said.get("value") in ("tcp", "6") else NO)
+    elif "service" in words:
+        conditions = conditions.also(SOME)  # its ports are not looked up
+    elif "icmp-type" in words or "icmp-block" in words:
+        conditions = conditions.also(NO)
+    priority = int(said["priority"]) if re.fullmatch("-?[0-9]+", said.get("priority", "")) else 0
+    at = FIRST if priority < 0 else LAST if priority > 0 else ALLOW if action == "accept" else DENY
+    return [effect._replace(at=at) for effect in conditions.effects(PASSES if action == "accept" else STOPS)]
+
+
+def place(policies: Dict[str, Policy], name: str, port: int) -> Place:
+    """Where in the policy a port may be let out: within it from FIRST to TARGET."""
+    # Where another policy lets out by the way, this one shuts the other ways.
+    others = [policy for other, policy in policies.items() if other != name and policy.outgoing]
+    by_way = [effect for policy in others for effect in policy.effects(port) if effect.way and effect.kind != STOPS]
+    return find([*by_way, *policies[name].effects(port)])
 
 
 def read_policies(text: str, active: Sequence[str] = ()) -> Dict[str, Policy]:
@@ -59,19 +141,25 @@ def read_policies(text: str, active: Sequence[str] = ()) -> Dict[str, Policy]:
     """
     found: Dict[str, Dict[str, str]] = {}
     current: Dict[str, str] = {}
+    rich: Dict[str, List[str]] = {}
+    rules: List[str] = []
     for line in text.splitlines():
         head = re.fullmatch(r"([^\s:]+)(?: \([^()]*\))?", line)
         if head:
             current = found.setdefault(head.group(1), {})
+            rules = rich.setdefault(head.group(1), [])
         elif re.match(r"  [a-z-]", line):
             key, _, value = line.strip().partition(":")
             current[key] = value.strip()
+        elif line.strip().startswith("rule "):
+            rules.append(line.strip())
     policies = {}
     for name, keys in found.items():
         if "target" not in keys:
             raise Failed("firewall-cmd lists the policies in a form that is not understood here, so they were left alone")
         ingress, egress, ports = (keys.get(key, "").split() for key in ("ingress-zones", "egress-zones", "ports"))
-        policies[name] = Policy(name in active, keys["target"], ingress, egress, ports)
+        allows = [*keys.get("services", "").split(), *keys.get("protocols", "").split()]
+        policies[name] = Policy(name in active, keys["target"], ingress, egress, ports, allows, rich[name])
     return policies
 
 
@@ -127,16 +215,19 @@ class Decision(NamedTuple):
     restricted: bool
     before: Openings
     after: Openings
+    notes: List[str]
     changes: List[Change]
     record: Record
 
 
-def decide(running: Dict[str, Policy], permanent: Dict[str, Policy], record: Record, ports: Sequence[int]) -> Decision:
-    """What is to be done so that outgoing TCP to ``ports`` is let through; what we added and is not among them goes."""
-    decision = Decision(any(policy.restricting for policy in running.values()), Openings({}, {}), Openings({}, {}), [], {})
+def decide(running: Dict[str, Policy], permanent: Dict[str, Policy], record: Record, ports: Sequence[int], shut: Sequence[int]) -> Decision:
+    """What is to be done so that those of ``ports`` are let through that are ``shut``, or that are open by us; the rest of ours goes."""
+    restricted = any(policy.restricting for policy in running.values())
+    decision = Decision(restricted, Openings({}, {}), Openings({}, {}), [], [], {})
     for name, policy in running.items():
         ours = {scope: frozenset(record.get(name, {}).get(scope, [])) for scope in (RUNTIME, PERMANENT)}
-        wanted = frozenset(port for port in ports if policy.restricting and (port in ours[RUNTIME] or not policy.opens(port)))
+        wanted, notes = _wanted(running, name, ours[RUNTIME], ports, shut)
+        decision.notes.extend(notes)
         kept = {RUNTIME: wanted, PERMANENT: ours[PERMANENT] & wanted}
         add = frozenset(port for port in wanted if not policy.opens(port))
         remove = _held(policy, ours[RUNTIME] - wanted)
@@ -154,7 +245,24 @@ def decide(running: Dict[str, Policy], permanent: Dict[str, Policy], record: Rec
         _tell(decision.before.live, name, _held(policy, ours[RUNTIME]))
         _tell(decision.after.live, name, _held(policy, ours[RUNTIME]) - remove | add)
         decision.record[name] = {scope: sorted(numbers) for scope, numbers in kept.items()}
-    return decision
+    return decision._replace(restricted=restricted or bool(decision.notes))
+
+
+def _wanted(
+    policies: Dict[str, Policy], name: str, ours: FrozenSet[int], ports: Sequence[int], shut: Sequence[int]
+) -> Tuple[FrozenSet[int], List[str]]:
+    """The ports that are to be open by us in a policy, and what there is to say of those that are not."""
+    wanted: Set[int] = set()
+    bars: Dict[str, List[int]] = {}
+    for port in ports if policies[name].outgoing else []:
+        if (port in ours) if policies[name].opens(port) else (port in shut):
+            there = place(policies, name, port)
+            bar = there.bar(ALLOW)
+            if there.shut and not bar:
+                wanted.add(port)
+            elif there.shut or not any(place(policies, other, port).shut for other in policies if policies[other].outgoing):
+                bars.setdefault(bar, []).append(port)
+    return frozenset(wanted), [told("the policy %s" % name, bar, some) for bar, some in bars.items() if bar]
 
 
 def _held(policy: Policy, ours: FrozenSet[int]) -> FrozenSet[int]:
@@ -172,7 +280,7 @@ def _tell(openings: Dict[str, List[int]], place: str, ports: FrozenSet[int]) -> 
         openings[place] = sorted(ports)
 
 
-def plan(host: Host, ports: Sequence[int]) -> Optional[Plan]:
+def plan(host: Host, ports: Sequence[int], shut: Sequence[int]) -> Optional[Plan]:
     """Look at the machine; None where firewalld is missing. Raises Failed."""
     code, out, _err = host.run(("firewall-cmd", "--state"), "")
     if code == MISSING:
@@ -185,12 +293,12 @@ def plan(host: Host, ports: Sequence[int]) -> Optional[Plan]:
     active = read_active(_ask(host, "--get-active-policies"))
     running = read_policies(_ask(host, "--list-all-policies"), active)
     permanent = read_policies(_ask(host, "--permanent", "--list-all-policies"))
-    decision = decide(running, permanent, record, ports)
+    decision = decide(running, permanent, record, ports, shut)
     final = write_record(decision.record)
     steps: List[Callable[[], None]] = []
     if decision.changes or final != content:
         steps.append(lambda: _apply(host, decision, record, final))
-    return Plan(True, decision.restricted, decision.before, decision.after, [], steps)
+    return Plan(True, decision.restricted, decision.before, decision.after, decision.notes, steps)
 
 
 def _ask(host: Host, *options: str) -> str:

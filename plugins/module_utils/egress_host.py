@@ -16,6 +16,9 @@ from ansible_collections.msp.charter_mail.plugins.module_utils import paths
 Run = Callable[[Sequence[str], str], Tuple[int, str, str]]
 """Run a command with a text to read: its exit status (MISSING: there is no such command), what it printed, and its errors."""
 
+COMMENT = "charter-mail"
+"""Tells our rule from everybody else's."""
+
 SECONDS = 30
 """How long a command may take. ufw and firewalld answer within one; this is for a bus that hangs."""
 

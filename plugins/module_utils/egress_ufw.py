@@ -1,9 +1,11 @@
 # Copyright: charter-mail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""ufw: whether its rules stop outgoing TCP to a port, and one rule before them all that lets it through.
+"""ufw: whether its rules stop outgoing TCP to a port, and a rule of ours among them, after every ban, that lets it through.
 
-Rules are read from ``ufw show added``, which prints them as the commands that make them, in the order they work.
-Seen from ufw 0.36.2 (Debian 12 and 13). Rules in /etc/ufw/before.rules are not seen.
+A packet passes before.rules, the rules that people give on the command line (user.rules), after.rules, and the default; ours is among
+those in the middle. They are read from where ufw keeps them, for ``ufw show added`` does not tell the order of the IPv6 ones. Source of
+the format and of what ``ufw insert`` does to both families: ufw, src/backend_iptables.py and src/frontend.py. Seen from ufw 0.36.2 (Debian
+12 and 13).
 
 Runs on targets: Python 3.8, standard library only.
 """
@@ -15,32 +17,111 @@ import shlex
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.msp.charter_mail.plugins.module_utils import egress_host
-from ansible_collections.msp.charter_mail.plugins.module_utils.egress_host import Failed, Host, Openings, Plan
+from ansible_collections.msp.charter_mail.plugins.module_utils.egress_host import COMMENT, Failed, Host, Openings, Plan
+from ansible_collections.msp.charter_mail.plugins.module_utils.egress_place import (
+    BANS,
+    BY_WAY,
+    MAKER,
+    NO,
+    PASSES,
+    PATH,
+    SOME,
+    STOPS,
+    YES,
+    Conditions,
+    Effect,
+    Place,
+    at_work,
+    find,
+    right,
+    told,
+)
 
-COMMENT = "charter-mail"
 MAX_PORTS = 15  # of one rule; a limit of iptables' multiport
 
 PLACE = "user rules"
 """They work at once and last."""
 
-Target = Tuple[str, str]
-"""Ports as ufw writes them (``465,587,600:700``; empty: any) and protocol (``tcp``; empty: any)."""
+FILES = "/etc/ufw/"
+ANYWHERE = ("0.0.0.0/0", "::/0")
+# All ports, said so that the rule is not taken for one of somebody else's: ufw has no two that differ in what they do alone.
+FROM_PORTS = "1:65535"
 
 
 class Rule(NamedTuple):
-    """A rule for outgoing connections as ``ufw show added`` prints it.
+    """A rule of user.rules, as its tuple there has it. apps: profiles; way: out, in, out_eth0 ..."""
 
-    words: the command without its comment. general: it is not for one address or source port. interface: the only one it is
-    for, or empty. targets: None until the profile ``app`` is looked up.
-    """
-
-    words: Tuple[str, ...]
     action: str
+    proto: str
+    ports: str
+    destination: str
+    source_ports: str
+    source: str
+    apps: Tuple[str, ...]
+    way: str
     comment: str
-    general: bool
-    interface: str
-    app: str
-    targets: Optional[List[Target]]
+
+    @property
+    def ours(self) -> bool:
+        """It is the rule that we make."""
+        return self.action == "allow" and self.comment == COMMENT and (self.way + "_").startswith("out_")
+
+    def effects(self, port: int) -> List[Effect]:
+        """What it does to a connection to the port of another machine."""
+        action, direction = self.action.partition("_")[0], self.way.partition("_")
+        if direction[0] != "out" or ":" in action or self.proto not in ("any", "tcp"):
+            return []
+        conditions = Conditions()
+        if direction[2]:
+            conditions = conditions.also(NO if direction[2] == "lo" else PATH)
+        if self.destination not in ANYWHERE:
+            conditions = conditions.also(SOME)
+        if self.source not in ANYWHERE:
+            conditions = conditions.also(MAKER)
+        if self.source_ports not in ("any", FROM_PORTS):
+            conditions = conditions.also(SOME)
+        if self.ports != "any":
+            conditions = conditions.also(YES if port in _numbers(self.ports) else NO, port=True)
+        return conditions.effects(STOPS if action in ("deny", "reject") else PASSES)
+
+    @property
+    def delete(self) -> List[str]:
+        """The command that takes it out."""
+        words = ["ufw", "delete", "allow", "out"]
+        interface = self.way.partition("_")[2]
+        for word, value in (("on", interface), ("proto", self.proto), ("from", self.source), ("port", self.source_ports)):
+            words += [word, "any" if value in ANYWHERE else value] if value and (value != "any" or word == "from") else []
+        words += ["to", "any" if self.destination in ANYWHERE else self.destination]
+        return words + (["port", self.ports] if self.ports != "any" else [])
+
+
+class Family(NamedTuple):
+    """The rules for IPv4 or IPv6. before, after: what before.rules and after.rules do, by a chain's name."""
+
+    rules: List[Rule]
+    before: str
+    after: str
+
+    @property
+    def others(self) -> List[Rule]:
+        """The rules without ours."""
+        return [rule for rule in self.rules if not rule.ours]
+
+    @property
+    def ours(self) -> List[Tuple[int, Rule]]:
+        """Our rules, each with the number that the next of the others has among those."""
+        numbers = [number for number, rule in enumerate(self.rules) if rule.ours]
+        return [(number - before, self.rules[number]) for before, number in enumerate(numbers)]
+
+    def place(self, outgoing: str, port: int) -> Place:
+        """Where among the others ours may stand. outgoing: the default."""
+        others = self.others
+        effects = [effect._replace(at=-1) for effect in framework(self.before, "-I OUTPUT|-[AI] ufw6?-before-output", port)]
+        for number, rule in enumerate(others):
+            effects += [effect._replace(at=number) for effect in rule.effects(port)]
+        end = len(others)
+        effects += [effect._replace(at=end) for effect in framework(self.after, "-A OUTPUT|-[AI] ufw6?-after-output", port)]
+        return find([*effects, Effect(STOPS if outgoing in ("deny", "reject") else PASSES, True, at=end)])
 
 
 class Status(NamedTuple):
@@ -62,76 +143,20 @@ def read_status(text: str) -> Status:
 
 
 def read_rules(text: str) -> List[Rule]:
-    """The rules for outgoing connections in what ``ufw show added`` prints. A line that is no such rule is left out."""
+    """The rules in user.rules or user6.rules. Raises Failed."""
     rules = []
     for line in text.splitlines():
-        try:
-            words = shlex.split(line)
-        except ValueError:  # a comment with a quote in it
+        found = re.fullmatch(r"### tuple ###\s+(.*?)(?: comment=([0-9a-f]*))?\s*", line)
+        if not found:
             continue
-        if len(words) > 3 and words[0] == "ufw" and words[1] in ("allow", "deny", "reject", "limit") and words[2] == "out":
-            rules.append(_rule(words[1:]))
+        words = found.group(1).split()
+        if not 6 <= len(words) <= 9:
+            raise Failed("ufw keeps its rules in a form that is not understood here, so they were left alone")
+        action, proto, ports, destination, source_ports, source, *rest = words
+        way = rest.pop() if len(rest) % 2 else "in"
+        comment = bytes.fromhex(found.group(2) or "").decode("utf-8", "replace")
+        rules.append(Rule(action, proto, ports, destination, source_ports, source, tuple(rest), way, comment))
     return rules
-
-
-def _rule(words: List[str]) -> Rule:
-    comment = interface = app = ports = proto = side = ""
-    general = True
-    rest = list(words[2:])
-    if len(rest) > 1 and rest[-2] == "comment":
-        comment = rest[-1]
-        rest = rest[:-2]
-    kept = tuple(words[:2] + rest)
-    while rest:
-        word = rest.pop(0)
-        value = rest.pop(0) if word in ("on", "proto", "from", "to", "port", "app") and rest else ""
-        if word == "on":
-            interface = value
-        elif word == "proto":
-            proto = value
-        elif word in ("from", "to"):
-            side = word
-            general = general and value == "any"
-        elif word in ("port", "app") and side == "from":
-            general = False
-        elif word == "port":
-            ports = value
-        elif word == "app":
-            app = value
-        elif word not in ("log", "log-all"):  # the short form: 587/tcp, or a profile
-            found = re.fullmatch(r"([0-9][0-9,:]*)(?:/(\w+))?", word)
-            if found:
-                ports, proto = found.group(1), found.group(2) or ""
-            else:
-                app = word
-    return Rule(kept, words[0], comment, general, interface, app, None if app else [(ports, proto)])
-
-
-def read_profile(text: str) -> List[Target]:
-    """The ports of a profile in what ``ufw app info`` prints."""
-    lines = re.split(r"^Ports?:[ \t]*$", text, maxsplit=1, flags=re.MULTILINE)
-    found = re.findall(r"^[ \t]+([0-9][0-9,:]*)(?:/(\w+))?[ \t]*$", lines[1], re.MULTILINE) if len(lines) > 1 else []
-    return list(found)
-
-
-def stops(outgoing: str, rules: Sequence[Rule], port: int) -> bool:
-    """Do the rules stop a TCP connection to ``port`` of another machine? The first that is for it decides.
-
-    A rule for one address is somebody's special case and does not count; one for an interface counts when it stops.
-    """
-    for rule in rules:
-        if not rule.general or rule.interface == "lo" or not any(_covers(target, port) for target in rule.targets or []):
-            continue
-        if rule.action in ("deny", "reject"):
-            return True
-        if not rule.interface:
-            return False
-    return outgoing in ("deny", "reject")
-
-
-def _covers(target: Target, port: int) -> bool:
-    ports, proto = target
-    return proto in ("", "any", "tcp") and (not ports or port in _numbers(ports))
 
 
 def _numbers(ports: str) -> List[int]:
@@ -143,73 +168,177 @@ def _numbers(ports: str) -> List[int]:
     return found
 
 
+def framework(text: str, heads: str, port: int) -> List[Effect]:
+    """What the lines that begin so in before.rules or after.rules (iptables-restore's format) do to a connection to the port."""
+    effects: List[Effect] = []
+    table = ""
+    for line in text.splitlines():
+        table = line.strip() if line.startswith("*") else table
+        head = re.match("(?:%s)\\s" % heads, line)
+        if head and table == "*filter":
+            try:
+                effects += _iptables(shlex.split(line[head.end() :]), port)
+            except ValueError:
+                effects += _UNKNOWN
+    return effects
+
+
+_UNKNOWN = [Effect(STOPS, False), Effect(PASSES, False, way=MAKER)]
+# Options of iptables that say nothing of the connection, and targets after which it goes on.
+_MUTE = ("-m", "--match", "--log-prefix", "--log-level", "--reject-with", "--comment", "--syn")
+_HARMLESS = ("LOG", "NFLOG", "ufw-logging-deny", "ufw-logging-allow", "ufw6-logging-deny", "ufw6-logging-allow", "ufw-user-output")
+_TARGETS = {"ACCEPT": PASSES, "DROP": STOPS, "REJECT": STOPS}
+
+
+def _iptables(words: List[str], port: int) -> List[Effect]:
+    """What one rule of iptables does."""
+    conditions, target, negated = Conditions(), "", False
+    while words:
+        option = words.pop(0)
+        values = []
+        while words and words[0] != "!" and not words[0].startswith("-"):
+            values.append(words.pop(0))
+        value = values[0] if values else ""
+        if option in ("-j", "--jump", "-g", "--goto"):
+            target = value
+        elif option == "!":
+            negated = True
+            continue
+        elif option not in _MUTE:
+            holds = _option(option, value, port)
+            holds = {YES: NO, NO: YES, SOME: PATH}.get(holds, holds) if negated else holds
+            conditions = conditions.also(holds, option in _PORTS)
+        negated = False
+    if target in _TARGETS:
+        return conditions.effects(_TARGETS[target])
+    # A chain of somebody's own is not looked into: it may do anything.
+    return [] if target in _HARMLESS or not conditions.effects(PASSES) else _UNKNOWN
+
+
+_PORTS = ("--dport", "--dports", "--destination-port", "--destination-ports")
+
+
+def _option(option: str, value: str, port: int) -> str:
+    if option in ("-p", "--protocol"):
+        return YES if value in ("tcp", "6", "all") else NO
+    if option in ("-o", "--out-interface"):
+        return NO if value == "lo" else PATH
+    if option in _PORTS:
+        return MAKER if re.search("[a-z]", value) else YES if port in _numbers(value) else NO
+    if option in ("--ctstate", "--state"):
+        return YES if "NEW" in value.split(",") else NO
+    return SOME if option in ("-d", "--destination", "--dst", "--limit", "--limit-burst") else MAKER
+
+
 class Decision(NamedTuple):
     """What is to be done. ``commands``: of ufw, in this order."""
 
     restricted: bool
     before: Dict[str, List[int]]
     after: Dict[str, List[int]]
+    notes: List[str]
     commands: List[List[str]]
 
 
-def decide(status: Status, rules: Sequence[Rule], ports: Sequence[int]) -> Decision:
-    """What is to be done so that outgoing TCP to exactly ``ports`` is let through; none: our rules go. Raises Failed."""
-    ours = [rule for rule in rules if rule.comment == COMMENT and rule.action == "allow"]
-    others = [rule for rule in rules if rule not in ours]
-    shut = [port for port in ports if stops(status.outgoing, others, port)]
-    restricted = status.outgoing in ("deny", "reject") or bool(shut)
-    wanted = sorted(ports) if shut else []
-    if len(wanted) > MAX_PORTS:
-        raise Failed("ufw takes at most %d ports in one rule, and %d are asked for" % (MAX_PORTS, len(wanted)))
-    there = sorted({number for rule in ours for number in _opened(rule) if not stops(status.outgoing, rules, number)})
-    before = {PLACE: there} if there else {}
-    after = {PLACE: wanted} if wanted else {}
-    same = [rule for rule in ours if _opened(rule) == wanted]
-    rest = [rule for rule in ours if rule not in same]
+def decide(outgoing: str, families: Sequence[Family], ports: Sequence[int], shut: Sequence[int]) -> Decision:
+    """What is to be done so that those of ``ports`` are let through that are ``shut``, or that are open by us; our other rules go.
+
+    outgoing: the default. families: IPv4 and IPv6. Mail that goes out by IPv4 goes out. Raises Failed.
+    """
+    four, six = families
+    opened = {port for _, rule in four.ours for port in _numbers(rule.ports)}
+    places = {port: four.place(outgoing, port) for port in ports}
+    wanted: Dict[int, List[int]] = {}
+    bars: Dict[str, List[int]] = {}
+    for port, place in places.items():
+        if port in shut or (place.shut and port in opened):
+            bar = place.bar(place.last) or (_beside(six, outgoing, port, _twin(families, place.last)) if place.shut else "")
+            if bar:
+                bars.setdefault(bar, []).append(port)
+            elif place.shut:
+                wanted.setdefault(place.last, []).append(port)
+    for some in wanted.values():
+        if len(some) > MAX_PORTS:
+            raise Failed("ufw takes at most %d ports in one rule, and %d are asked for" % (MAX_PORTS, len(some)))
+    there = [(port, at) for at, rule in four.ours for port in _numbers(rule.ports)]
+    before = {PLACE: at_work(there, places)} if at_work(there, places) else {}
+    after = {PLACE: sorted(port for some in wanted.values() for port in some)} if wanted else {}
+    notes = [told("ufw", bar, some) for bar, some in bars.items()]
+    restricted = outgoing in ("deny", "reject") or any(place.shut for place in places.values()) or bool(notes)
+    as_wanted = right(there, places) == sorted(port for port, _ in there) == after.get(PLACE, [])
+    if as_wanted and _all_well(six, outgoing, after.get(PLACE, [])):
+        return Decision(restricted, before, after, notes, [])
     commands = []
-    if wanted and (not same or any(stops(status.outgoing, [rule for rule in rules if rule not in rest], port) for port in wanted)):
-        # ufw cannot move a rule, and skips one that it has: where somebody's has come before ours, ours goes first.
-        commands = [["ufw", "delete", *rule.words] for rule in same]
-        numbers = ",".join(map(str, wanted))
-        commands.append(["ufw", "prepend", "allow", "out", "proto", "tcp", "to", "any", "port", numbers, "comment", COMMENT])
-    commands.extend(["ufw", "delete", *rule.words] for rule in rest)
-    return Decision(restricted, before, after, commands)
+    for rule in [rule for family in families for _, rule in family.ours]:
+        if rule.delete not in commands:
+            commands.append(rule.delete)
+    for at, some in sorted(wanted.items(), reverse=True):  # the last first: the numbers of those before it stay
+        place_words = ["insert", str(_number(four.others, at))] if at < len(four.others) else []
+        numbers = ",".join(map(str, some))
+        rule_words = ["allow", "out", "proto", "tcp", "from", "any", "port", FROM_PORTS, "to", "any", "port", numbers, "comment", COMMENT]
+        commands.append(["ufw", *place_words, *rule_words])
+    return Decision(restricted, before, after, notes, commands)
 
 
-def _opened(rule: Rule) -> List[int]:
-    return sorted({number for ports, _ in rule.targets or [] for number in _numbers(ports)})
+def _twin(families: Sequence[Family], at: int) -> int:
+    """Where our rule comes among those for IPv6 when it is put before one for IPv4: before the same there, else at their end."""
+    four, six = (family.others for family in families)
+    if at < len(four):
+        same = four[at]._replace(destination=ANYWHERE[1], source=ANYWHERE[1])
+        if same in six:
+            return six.index(same)
+    return len(six)
 
 
-def plan(host: Host, ports: Sequence[int]) -> Optional[Plan]:
+def _beside(six: Family, outgoing: str, port: int, at: int) -> str:
+    """Why ours cannot stand there among the rules for IPv6. Behind what stops everybody it does nothing, which is no matter."""
+    place = six.place(outgoing, port)
+    return BY_WAY if place.shut and place.by_way else BANS if at < place.first else ""
+
+
+def _all_well(six: Family, outgoing: str, ports: List[int]) -> bool:
+    """Do our rules for IPv6 open these ports and no others, and override nothing?"""
+    there = [(port, at) for at, rule in six.ours for port in _numbers(rule.ports)]
+    return sorted(port for port, _ in there) in ([], ports) and not any(_beside(six, outgoing, port, at) for port, at in there)
+
+
+def _number(rules: Sequence[Rule], at: int) -> int:
+    """The number that ufw gives the rule: it counts the rules that come from one profile as one."""
+    return 1 + len(
+        {(rule.apps, rule.destination, rule.source, rule.way) if rule.apps else (number,) for number, rule in enumerate(rules[:at])}
+    )
+
+
+def plan(host: Host, ports: Sequence[int], shut: Sequence[int]) -> Optional[Plan]:
     """Look at the machine; None where ufw is missing. Raises Failed."""
     status_text = host.ask(("ufw", "status", "verbose"))
     if status_text is None:
         return None
     status = read_status(status_text)
-    decision = decide(status, _rules(host), ports if status.active else [])
+    some = ports if status.active else []
+    decision = decide(status.outgoing, _families(host), some, shut)
     steps: List[Callable[[], None]] = []
     if decision.commands:
-        steps.append(lambda: _apply(host, decision.commands, status, ports))
+        steps.append(lambda: _apply(host, decision, status.outgoing, some))
     before, after = Openings(decision.before, {}), Openings(decision.after, {})
-    return Plan(status.active, status.active and decision.restricted, before, after, [], steps)
+    return Plan(status.active, status.active and decision.restricted, before, after, decision.notes, steps)
 
 
-def _rules(host: Host) -> List[Rule]:
-    rules = read_rules(host.ask(("ufw", "show", "added")) or "")
-    return [rule if rule.targets is not None else rule._replace(targets=_profile(host, rule.app)) for rule in rules]
+def _families(host: Host) -> List[Family]:
+    texts = [(host.read(FILES + name) or b"").decode("utf-8", "replace") for name in _NAMES]
+    return [Family(read_rules(texts[number]), texts[number + 1], texts[number + 2]) for number in (0, 3)]
 
 
-def _profile(host: Host, app: str) -> List[Target]:
-    code, out, _err = host.run(("ufw", "app", "info", app), "")
-    return [] if code else read_profile(out)
+_NAMES = ("user.rules", "before.rules", "after.rules", "user6.rules", "before6.rules", "after6.rules")
 
 
-def _apply(host: Host, commands: Sequence[Sequence[str]], status: Status, ports: Sequence[int]) -> None:
-    for command in commands:
+def _apply(host: Host, decision: Decision, outgoing: str, ports: Sequence[int]) -> None:
+    for command in decision.commands:
         host.do(command)
-    # ufw says "Skipping" and is content when the same rule stands further down, without our comment.
-    rules = _rules(host)
-    left = [port for port in ports if status.active and stops(status.outgoing, rules, port)]
-    if left:
-        text = "ufw still stops TCP %s: a rule that allows the same ports stands behind one that denies them; delete it and run again"
-        raise Failed(text % egress_host.ports_text(left))
+    families = _families(host)
+    done = decide(outgoing, families, ports, [])
+    if done.commands or done.before != decision.after:
+        for words in {tuple(rule.delete) for family in families for _, rule in family.ours}:
+            host.do(words)
+        text = "ufw did not put our rule where it belongs, so it was taken out again; let TCP %s out by hand"
+        raise Failed(text % egress_host.ports_text(decision.after.get(PLACE, [])))

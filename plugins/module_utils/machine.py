@@ -30,6 +30,7 @@ class Options(NamedTuple):
     diff: bool
     secrets: List[str]
     remember: Dict[str, Any] = {}
+    people: List[Dict[str, Any]] = []  # {login, programs: {program: addresses}}: who is to have what, whatever files that takes
 
 
 class _Home(NamedTuple):
@@ -95,8 +96,8 @@ class Machine:
         options, name = self.options, self.options.name
         if options.root and not options.check and files:
             os.makedirs(options.root, mode=0o755, exist_ok=True)
-        if not options.check and (files or self.store.sets.get(name)):
-            self.store.prepare()
+        if files or self.store.sets.get(name) or {**self.store.remembered, **options.remember} != self.store.remembered:
+            self.store.check() if options.check else self.store.prepare()
         try:
             records = self.store.sets.get(name, [])
             known = {record["dest"] for record in records}
@@ -114,10 +115,30 @@ class Machine:
                         mine.append(unit._replace(wanted=[]) if taken[id(unit)] else unit)
                 for result in self._for_people(mine) if personal else self._for_machine(mine):
                     self._take(result)
+            self._say_who_is_unknown()
             self.store.remembered.update(options.remember)
             self._save()
         finally:
             self.store.release()
+
+    def _say_who_is_unknown(self) -> None:
+        """A login that the machine does not have is said for every program of that person, also where all files are the machine's."""
+        for person in [] if self.options.root else self.options.people:
+            login = person["login"]
+            if persons.find(login) is not None:
+                continue
+            message = str(persons.absence(login))
+            told = {
+                outcome["program"]
+                for outcome in self.files
+                if outcome["state"] == "no_login" and outcome["dest"].startswith("~%s/" % login)
+            }
+            for program, addresses in person["programs"].items():
+                if program in told:
+                    continue
+                data = {"dest": "~" + login, "program": program, "people": addresses, "login": login}
+                unit = units.Unit(login, program, [data], [])
+                self._take(units.not_done(unit, message, "no_login", ""))
 
     def _take(self, result: Result) -> None:
         self.files.extend(result["files"])
@@ -188,11 +209,10 @@ class Machine:
         for login, answer in self._each(list(theirs), lambda login, home: self._work([block[n] for n in theirs[login]], home)):
             for position, number in enumerate(theirs[login]):
                 if isinstance(answer, persons.Deleted):
-                    unit = block[number]
-                    results[number] = units.not_done(unit, str(answer), "refused", "removed")
-                    results[number]["records"] = {record["dest"]: None for record in unit.gone}
+                    results[number] = units.not_done(block[number], str(answer), answer.word, "removed")
+                    results[number]["records"] = {record["dest"]: None for record in block[number].gone}
                 elif isinstance(answer, persons.Away):
-                    results[number] = units.not_done(block[number], str(answer), "refused", "waiting")
+                    results[number] = units.not_done(block[number], str(answer), answer.word, "waiting")
                 elif isinstance(answer, persons.NotDone):
                     results[number] = units.not_done(block[number], str(answer), "failed", "failed")
                 else:

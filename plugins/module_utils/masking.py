@@ -30,7 +30,7 @@ def mask(text: str, secrets: Sequence[str] = ()) -> str:
     """``text`` with dots in place of passwords.
 
     secrets: passwords that are known. They are found in their usual encodings, in either case, across a line end, and in part: half of
-    one is hidden like the whole.
+    one is hidden like the whole, and six characters of a long one.
     """
     if secrets:
         text = _known(text, secrets)
@@ -77,7 +77,7 @@ def _known(text: str, secrets: Sequence[str]) -> str:
         else:
             for form in variants(secret):
                 for view in (_view(form, False)[0], _view(form, True)[0]):
-                    _cut(pieces, view, min(max(4, (len(view) + 1) // 2), 8))
+                    _cut(pieces, view, min(max(4, (len(view) + 1) // 2), 6))
         for shift in range(3):
             # What stands before the secret moves its bits; the first and the last character may hold other bits too.
             core = base64.b64encode(b"\0" * shift + data)[(shift * 8 + 5) // 6 : (shift + len(data)) * 8 // 6].decode("ascii")

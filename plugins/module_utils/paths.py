@@ -299,6 +299,8 @@ def stage(place: Place, content: bytes, mode: int, owner: Optional[Tuple[int, in
     ACL another) are set before the name exists, so nobody ever sees a half-made file. A new file gets the context
     that its directory hands down.
     """
+    if place.handle is None:  # never fall back to the working directory
+        raise Refused("its directory is not there")
     name = _temporary(place) + secrets.token_hex(6)
     handle = os.open(
         name,

@@ -12,6 +12,7 @@ Runs on targets: Python 3.8, standard library only.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import glob
 import json
 import os
@@ -59,10 +60,18 @@ class Silent(NotDone):
 
 
 class Away(NotDone):
-    """The person or the home is not there, so nothing was looked at."""
+    """The home is not there, so nothing was looked at."""
+
+    word = "refused"  # the outcome of a file that was wanted there
 
 
-class Deleted(Away):
+class Unknown(Away):
+    """The machine does not know the login now."""
+
+    word = "no_login"
+
+
+class Deleted(Unknown):
     """The machine knows all its logins itself, and this one is not among them: nobody can use what is in that home."""
 
 
@@ -75,18 +84,24 @@ def find(login: str) -> Optional[Person]:
     return Person(login, entry.pw_uid, entry.pw_gid, entry.pw_dir)
 
 
-def absence(login: str) -> Away:
+def absence(login: str) -> Unknown:
     """What it means that the machine does not know a login: one from a directory (LDAP, a domain) may be back tomorrow.
 
     Source: nsswitch.conf(5); where the file is missing (macOS, for one), logins may come from anywhere.
     """
-    message = "this machine has no login %s" % login
+    message = "this machine has no login %s%s" % (login, similar(login))
     try:
         with open("/etc/nsswitch.conf", encoding="utf-8", errors="replace") as stream:
             found = [line.partition(":")[2].partition("#")[0].split() for line in stream if line.startswith("passwd:")]
     except OSError:
-        return Away(message)
-    return Deleted(message) if found and set(found[0]) <= _LOCAL else Away(message)
+        return Unknown(message)
+    return Deleted(message) if found and set(found[0]) <= _LOCAL else Unknown(message)
+
+
+def similar(login: str) -> str:
+    """A question for a message: which login of this machine may be meant. Empty when none is like it; logins of services are left out."""
+    known = [entry.pw_name for entry in pwd.getpwall() if 500 <= entry.pw_uid < 65534]
+    return "".join("; did you mean %s?" % name for name in difflib.get_close_matches(login, known, 1))
 
 
 def home_problem(person: Person) -> Optional[str]:

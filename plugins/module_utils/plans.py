@@ -57,6 +57,7 @@ class Plan:
         self.found: Optional[paths.Found] = None
         self.put_back = ""  # the original that comes back to its place
         self.links: List[str] = []  # links to the file that go with it
+        self.each: Dict[str, str] = {}  # by address, where the people of a shared file fare differently
         self.temporary = ""
         self.made: List[str] = []
         self.old = job.records.get(self.dest)  # what is remembered
@@ -231,12 +232,24 @@ def _plan_replace(plan: Plan, record: Record, item: Item, job: Job) -> None:
         plan.state = "created"
         plan.notes.append("replaced a file that was there before")
     plan.act = True
+    if plan.state == "pending" and old is not None:
+        plan.each = _by_person(old.get("parts", {}), record.get("parts", {}))
     if unreadable or known_bytes:
         return
     if old is not None and plan.place is not None and plan.place.links:
         _plan_link(plan, job)
     elif found is not None and found.content != content:
         plan.keep = "original" if old is None else "newest"
+
+
+def _by_person(before: Dict[str, str], after: Dict[str, str]) -> Dict[str, str]:
+    """Of a file that many share: who came, who left, and whose part is another one. Empty where it is another one for everybody."""
+    if not before or before == after:
+        return {}
+    states = {address: "unchanged" if before.get(address) == part else "pending" for address, part in after.items()}
+    states.update({address: "created" for address in after if address not in before})
+    states.update({address: "removed" for address in before if address not in after})
+    return states
 
 
 def _plan_link(plan: Plan, job: Job) -> None:

@@ -20,9 +20,10 @@ import socket
 import ssl
 import threading
 import time
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.msp.charter_mail.plugins.module_utils import certificate, verdicts, wire
+from ansible_collections.msp.charter_mail.plugins.module_utils.masking import mask
 
 Facts = Dict[str, Any]
 
@@ -53,7 +54,9 @@ def probe(endpoints: List[Facts], known: List[Facts], seconds: float, logins: Op
     known: who is known to sit in the way, see :func:`certificate.interceptor`.
     """
     trust = Trust()
-    looks = [Look(endpoint, seconds, trust) for endpoint in endpoints]
+    # A server that was told a password may repeat it to whoever comes next.
+    secrets = [login.password for login in logins or []]
+    looks = [Look(endpoint, seconds, trust, secrets) for endpoint in endpoints]
     threads = [threading.Thread(target=look.run, daemon=True) for look in looks]
     for thread in threads:
         thread.start()
@@ -82,16 +85,16 @@ def _try(look: Look, result: Facts, login: Login) -> bool:
     except (OSError, Stopped, wire.Closed, wire.Late, wire.NotMail) as error:
         attempts.append({"username": login.username, "ok": None, "text": "broke off: %s" % words(error)})
         return False
-    text = reply.text.replace(login.password, "********") if login.password else reply.text
-    attempts.append({"username": login.username, "ok": reply.good is True, "busy": reply.busy, "text": text})
+    attempts.append({"username": login.username, "ok": reply.good is True, "busy": reply.busy, "text": reply.text})
     return reply.good is True
 
 
 class Look:
     """One look at one endpoint. Facts that are there so far are in ``facts``."""
 
-    def __init__(self, endpoint: Facts, seconds: float, trust: Trust) -> None:
+    def __init__(self, endpoint: Facts, seconds: float, trust: Trust, secrets: Sequence[str] = ()) -> None:
         self.endpoint = endpoint
+        self._secrets = secrets
         self._trust = trust
         self.begin = time.monotonic()
         self.end = self.begin + seconds
@@ -123,6 +126,9 @@ class Look:
     def _note(self, **found: Any) -> None:
         with self._lock:
             self.facts.update(found)
+
+    def _masked(self, words: List[str]) -> List[str]:
+        return [word if word in verdicts.PASSWORD_MECHANISMS else mask(word, self._secrets) for word in words]
 
     def _run(self) -> None:
         addresses = self._resolve()
@@ -288,7 +294,7 @@ class Look:
         return connection
 
     def _dialog(self, connection: socket.socket) -> wire.Dialog:
-        return wire.DIALOGS[self.endpoint["service"]](wire.Wire(connection, self._until()))
+        return wire.DIALOGS[self.endpoint["service"]](wire.Wire(connection, self._until(), self._secrets))
 
     def _upgrade(self, connection: socket.socket) -> None:
         """Greeting, what is offered, STARTTLS. Raises Stopped where the server has no more to say to us."""
@@ -321,9 +327,9 @@ class Look:
         mechanisms = dialog.mechanisms(before)
         # IMAP's command LOGIN is there unless the server says it is not.
         self._note(
-            capabilities={"before": before, "after": []},
+            capabilities={"before": self._masked(before), "after": []},
             starttls={"offered": any(word.split(" ")[0] == dialog.STARTTLS for word in before), "accepted": None, "text": ""},
-            auth={"before": mechanisms, "refused_before": None, "after": []},
+            auth={"before": self._masked(mechanisms), "refused_before": None, "after": []},
         )
         dialog.wire.end = self._until()
         refused = dialog.open_auth()
@@ -346,7 +352,8 @@ class Look:
             self._mechanisms = dialog.mechanisms(after)
             before = (self.facts.get("capabilities") or {}).get("before", [])
             auth = self.facts.get("auth") or {"before": [], "refused_before": None}
-            self._note(capabilities={"before": before, "after": after}, auth={**auth, "after": self._mechanisms})
+            self._note(capabilities={"before": before, "after": self._masked(after)})
+            self._note(auth={**auth, "after": self._masked(self._mechanisms)})
             with contextlib.suppress(OSError, wire.Late):
                 dialog.wire.send("a9 LOGOUT" if self.endpoint["service"] == "imap" else "QUIT")
         except (OSError, wire.Closed, wire.Late, wire.NotMail) as error:

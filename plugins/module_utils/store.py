@@ -17,6 +17,7 @@ Runs on targets: Python 3.8, standard library only.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import hmac
@@ -31,7 +32,8 @@ from ansible_collections.msp.charter_mail.plugins.module_utils import paths
 Record = Dict[str, Any]
 
 VERSION = 1
-LOCK_SECONDS = 30
+LOCK_SECONDS = 60
+MIN_FREE = 64 * 1024  # bytes; a disk that has less is full, whatever it says
 
 
 class StoreError(Exception):
@@ -79,6 +81,20 @@ class Store:
         self._old = b""
         self._lock: Optional[int] = None
         self._load()
+
+    def check(self) -> None:
+        """What can be told, without writing, of whether :meth:`prepare` and :meth:`save` would work. Raises StoreError."""
+        path = os.path.dirname(self.shown)
+        while not os.path.isdir(path) and path != "/":
+            path = os.path.dirname(path)
+        try:
+            room = os.statvfs(path)
+            if room.f_bavail * room.f_frsize < MIN_FREE:
+                raise StoreError("The state file %s cannot be written: %s" % (self.shown, os.strerror(errno.ENOSPC)))
+            if not os.access(path, os.W_OK | os.X_OK):
+                raise StoreError("The state file %s cannot be written: no right to write to %s" % (self.shown, path))
+        except OSError as error:
+            raise StoreError("%s cannot be used: %s" % (path, paths.reason(error))) from error
 
     def prepare(self) -> None:
         """Make the directory, keep other runs out until :meth:`release`, and read again what they left."""
@@ -165,24 +181,32 @@ def _parse(content: bytes, shown: str) -> Tuple[Dict[str, List[Record]], Dict[st
     try:
         data = json.loads(content.decode("utf-8"))
         version = data["version"]
+        if isinstance(version, int) and version > VERSION:  # its layout may be any
+            raise StoreError("The state file %s was written by a newer version of this project; use that one." % shown)
+        if version != VERSION:
+            raise ValueError
         sets = data["sets"]
-        remembered = dict(data.get("remembered", {}))
-        if version == VERSION:
-            for records in sets.values():
-                for record in records:
-                    if not (isinstance(record["dest"], str) and isinstance(record["program"], str)):
-                        raise TypeError
+        for record in [record for records in sets.values() for record in records]:
+            if not all(isinstance(record[key], str) for key in ("dest", "path", "program", "strategy", "mode")):
+                raise TypeError
+            if "login" not in record or not isinstance(record["people"], list) or not _is_told(record, record.get("intent")):
+                raise TypeError
+        return sets, dict(data.get("remembered", {}))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise StoreError("The state file %s is damaged: %s." % (shown, advice)) from None
-    if version != VERSION:
-        raise StoreError("The state file %s was written by a newer version (%s) of this collection." % (shown, version))
-    return sets, remembered
+
+
+def _is_told(record: Record, intent: Optional[Record]) -> bool:
+    """Does it say what was written, or was about to be?"""
+    if intent is None:
+        return isinstance(record["written"], str) and isinstance(record["desired"], str)
+    return isinstance(intent["written"], str)
 
 
 def begin(item: Dict[str, Any]) -> Record:
     """What is remembered of any file that is wanted."""
     record: Record = {key: item[key] for key in ("dest", "path", "login", "program", "people", "strategy", "mode")}
-    record.update({key: item[key] for key in ("running", "sensitive") if item[key]})
+    record.update({key: item[key] for key in ("running", "sensitive", "parts") if item.get(key)})
     return record
 
 

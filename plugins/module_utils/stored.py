@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, NamedTuple, Optional
 
+from ansible_collections.msp.charter_mail.plugins.module_utils.masking import mask
+
 MAX_TEXT = 1000
 """Characters that are kept of a host, address or user name; the longest legal one is 320 (RFC 5321 4.5.3.1)."""
 
@@ -32,9 +34,14 @@ class Settings(NamedTuple):
 
 def server(protocol: str, host: str, port: int, security: str, username: str) -> Server:
     """protocol: imap, pop or smtp. security: tls, starttls or none. username: "" for a program that does not log in."""
-    return {"protocol": protocol, "host": host[:MAX_TEXT], "port": port, "security": security, "username": username[:MAX_TEXT]}
+    return {"protocol": protocol, "host": _text(host), "port": port, "security": security, "username": _text(username)}
 
 
 def stored(email: str, incoming: Optional[Server], outgoing: Optional[Server]) -> Stored:
     """An account, its address cut like the other texts."""
-    return Stored(email[:MAX_TEXT], incoming, outgoing)
+    return Stored(_text(email), incoming, outgoing)
+
+
+def _text(text: str) -> str:
+    """Cut, and without a password that somebody typed along, as in imaps://jane:PASSWORD@host."""
+    return mask(text)[:MAX_TEXT]

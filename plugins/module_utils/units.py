@@ -67,7 +67,8 @@ def printable(text: str) -> str:
 
 def _data(plan: Plan, job: Job) -> Dict[str, Any]:
     dest = shown(job.home, plan)
-    return {"dest": dest, "program": plan.program, "people": plan.people, "state": plan.state, "changed": plan.changed}
+    outcome = {"dest": dest, "program": plan.program, "people": plan.people, "state": plan.state, "changed": plan.changed}
+    return {**outcome, "each": plan.each} if plan.each and plan.state == "pending" else outcome
 
 
 def shown(home: str, plan: Plan) -> str:
@@ -126,8 +127,6 @@ def _stage(plan: Plan, job: Job) -> None:
     if plan.place is None or plan.place.handle is None:
         plan.place = paths.locate(job.anchor, plan.relative, plan.dir_mode)
         plan.made = plan.place.made
-    if plan.place.handle is None:  # never fall back to the working directory
-        raise paths.Refused("the directory %s is not there" % job.anchor.path)
     plan.temporary = paths.stage(plan.place, plan.target, plan.mode, plan.owner)
 
 

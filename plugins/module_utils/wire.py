@@ -17,7 +17,9 @@ import base64
 import re
 import socket
 import time
-from typing import Dict, List, NamedTuple, Optional, Type
+from typing import Dict, List, NamedTuple, Optional, Sequence, Type
+
+from ansible_collections.msp.charter_mail.plugins.module_utils.masking import mask
 
 MAX_LINE = 8192  # bytes; RFC 9051 section 4 of the lines a client may have to take
 MAX_LINES = 100  # of one reply
@@ -71,18 +73,23 @@ def shown(text: str) -> str:
     return clean if len(clean) <= SHOWN else clean[: SHOWN - 3] + "..."
 
 
-def _quoted(line: str) -> str:
-    return '"%s"' % shown(line[:40]) if line else "an empty line"
-
-
 class Wire:
-    """Lines over a connected socket, until ``end`` (time.monotonic) at the latest."""
+    """Lines over a connected socket, until ``end`` (time.monotonic) at the latest. secrets: passwords the other side may repeat."""
 
-    def __init__(self, connection: socket.socket, end: float) -> None:
+    def __init__(self, connection: socket.socket, end: float, secrets: Sequence[str] = ()) -> None:
         self.connection = connection
         self.end = end
+        self._secrets = secrets
         self._data = bytearray()
         self._room = MAX_BYTES
+
+    def shown(self, text: str) -> str:
+        """``text`` as one line that is harmless to show: without passwords, which go before it is cut, or half of one would stay."""
+        return shown(mask(text[:MAX_LINE], self._secrets))
+
+    def quoted(self, line: str) -> str:
+        """The beginning of a line in quotes."""
+        return '"%s"' % self.shown(line)[:40] if line else "an empty line"
 
     def wait(self, seconds: float) -> None:
         """Let the next answer take at most ``seconds``."""
@@ -102,20 +109,22 @@ class Wire:
 
     def _more(self) -> None:
         left = self.end - time.monotonic()
-        said = shown(bytes(self._data[:MAX_LINE]).decode("utf-8", "backslashreplace"))
         if left <= 0:
-            raise Late(said)
+            raise Late(self._said())
         if self._room <= 0:
             raise NotMail("more than %d bytes came without an end" % MAX_BYTES)
         self.connection.settimeout(left)
         try:
             data = self.connection.recv(4096)
         except socket.timeout:
-            raise Late(said) from None
+            raise Late(self._said()) from None
         if not data:
-            raise Closed(said)
+            raise Closed(self._said())
         self._room -= len(data)
         self._data += data
+
+    def _said(self) -> str:
+        return self.shown(bytes(self._data[:MAX_LINE]).decode("utf-8", "backslashreplace"))
 
     def send(self, line: str) -> None:
         """Say one line. Raises Late, OSError."""
@@ -193,7 +202,7 @@ class Smtp(Dialog):
     def greeting(self) -> Reply:
         reply = self._reply()
         if reply.code[:1] not in ("2", "4", "5"):
-            raise NotMail("what came is no greeting: %s" % _quoted(reply.text))
+            raise NotMail("what came is no greeting: %s" % self.wire.quoted(reply.text))
         return reply
 
     def capabilities(self) -> List[str]:
@@ -215,11 +224,11 @@ class Smtp(Dialog):
             line = self.wire.line()
             found = re.match(r"([2-5]\d\d)([ -]|$)", line)
             if not found:
-                raise NotMail("what came is no SMTP: %s" % _quoted(line))
+                raise NotMail("what came is no SMTP: %s" % self.wire.quoted(line))
             lines.append(line)
             if found.group(2) != "-":
                 good = {"2": True, "3": None}.get(line[0], False)
-                return Reply(good, line[:3], shown(" ".join([line[:3]] + [each[4:].strip() for each in lines])), lines)
+                return Reply(good, line[:3], self.wire.shown(_joined(lines)), lines)
             if len(lines) >= MAX_LINES:
                 raise NotMail("a reply of more than %d lines came" % MAX_LINES)
 
@@ -235,9 +244,9 @@ class Imap(Dialog):
         line = self.wire.line()
         found = re.match(r"\* (OK|PREAUTH|BYE)\b", line, re.I)
         if not found:
-            raise NotMail("what came is no IMAP: %s" % _quoted(line))
+            raise NotMail("what came is no IMAP: %s" % self.wire.quoted(line))
         word = found.group(1).upper()
-        return Reply(word != "BYE", word, shown(line), [line])
+        return Reply(word != "BYE", word, self.wire.shown(line), [line])
 
     def capabilities(self) -> List[str]:
         reply = self.ask("CAPABILITY")
@@ -278,16 +287,16 @@ class Imap(Dialog):
             line = self.wire.line()
             lines.append(line)
             if line.startswith("+"):
-                return Reply(None, "+", shown(line), lines)
+                return Reply(None, "+", self.wire.shown(line), lines)
             if line.startswith(tag):
                 word = line[len(tag) :].split(" ")[0].upper()
                 if word not in ("OK", "NO", "BAD"):
-                    raise NotMail("what came is no IMAP: %s" % _quoted(line))
-                return Reply(word == "OK", word, shown(line[len(tag) :]), lines)
+                    raise NotMail("what came is no IMAP: %s" % self.wire.quoted(line))
+                return Reply(word == "OK", word, self.wire.shown(line[len(tag) :]), lines)
             if re.match(r"\* BYE\b", line, re.I):
-                return Reply(False, "BYE", shown(line), lines)
+                return Reply(False, "BYE", self.wire.shown(line), lines)
             if not line.startswith("* "):
-                raise NotMail("what came is no IMAP: %s" % _quoted(line))
+                raise NotMail("what came is no IMAP: %s" % self.wire.quoted(line))
             if len(lines) >= MAX_LINES:
                 raise NotMail("a reply of more than %d lines came" % MAX_LINES)
 
@@ -331,12 +340,21 @@ class Pop(Dialog):
     def _reply(self) -> Reply:
         line = self.wire.line()
         if line.startswith("+OK"):
-            return Reply(True, "+OK", shown(line), [line])
+            return Reply(True, "+OK", self.wire.shown(line), [line])
         if line.startswith("-ERR"):
-            return Reply(False, "-ERR", shown(line), [line])
+            return Reply(False, "-ERR", self.wire.shown(line), [line])
         if line.startswith("+"):
-            return Reply(None, "+", shown(line), [line])
-        raise NotMail("what came is no POP3: %s" % _quoted(line))
+            return Reply(None, "+", self.wire.shown(line), [line])
+        raise NotMail("what came is no POP3: %s" % self.wire.quoted(line))
+
+
+def _joined(lines: List[str]) -> str:
+    """A reply as one line. Every line repeats the code, and the enhanced one too (RFC 2034 section 4), in the midst of what is said."""
+    texts = [line[4:].strip() for line in lines]
+    enhanced = re.match(r"[245]\.\d{1,3}\.\d{1,3} ", texts[0])
+    if enhanced:
+        texts[1:] = [text[enhanced.end() :] if text.startswith(enhanced.group()) else text for text in texts[1:]]
+    return " ".join([lines[0][:3], *texts])
 
 
 DIALOGS: Dict[str, Type[Dialog]] = {"smtp": Smtp, "imap": Imap, "pop": Pop}

@@ -132,6 +132,11 @@ options:
         type: list
         elements: str
         default: []
+      aside:
+        description: >-
+          The accounts work without this file. What becomes of it is said with its path, and is no part of what is said of people.
+        type: bool
+        default: false
       shadowed_by:
         description:
           - Other files of the home that the program reads instead of this one when they are there, the first one first. Then this one
@@ -259,9 +264,16 @@ files:
         - V(blocked), the program is running; V(foreign), a file or section was there before and differs, or ours and a file of the
           person's would keep each other from being read; V(waiting), the home is not there, and the file is removed when it is back. None
           of these was written or removed.
-        - V(refused), the path is not safe or the person is not there; V(failed), anything else. Both fail the task.
+        - V(no_login), the machine does not know the person's login; said once for each program where all its files are the machine's.
+        - V(refused), the path is not safe or the home is not there; V(failed), anything else. These three fail the task.
       type: str
       sample: created
+    each:
+      description: >-
+        By address, where the state is V(pending) and the people of a file that they share fare differently, V(created), V(pending),
+        V(removed) or V(unchanged).
+      type: dict
+      sample: {jane.doe@example.org: removed, joe@example.org: unchanged}
     changed:
       description: Whether the file was (in check mode, would be) changed.
       type: bool
@@ -305,6 +317,7 @@ def main() -> None:
         diff=module._diff,
         secrets=module.params["secrets"],
         remember=data["remember"],
+        people=data["people"],
     )
     files: List[Dict[str, Any]] = []
     try:
@@ -320,7 +333,7 @@ def main() -> None:
     }
     if options.diff:
         result["diff"] = run.diff
-    wrong = [outcome for outcome in run.files if outcome["state"] in ("refused", "failed")]
+    wrong = [outcome for outcome in run.files if outcome["state"] in ("refused", "failed", "no_login")]
     if wrong:
         lines = ["%s (%s): %s" % (bad["dest"], bad["state"], bad.get("message", "")) for bad in wrong]
         count = "%d of %d files were not written" % (len(wrong), len(run.files))

@@ -11,17 +11,26 @@ short_description: Let outgoing mail through the firewall that a machine already
 version_added: 0.1.0
 author: charter-mail contributors
 description:
-  - Opens TCP ports for outgoing connections, where outgoing connections are restricted, and takes that back again.
+  - Opens TCP ports for outgoing connections that were found shut, where the machine's own firewall stops them, and takes that back again.
+  - What the firewall stops or lets out on purpose is not overridden. What it forbids an address, a user or an interface stays forbidden,
+    and where it lets out by interface, mark, user or source (a VPN's kill switch) nothing is opened. The message names what was left.
   - Works with the tool that is at work on the machine, the first of C(firewalld), C(ufw) and nftables (C(nft)). Installs
     and starts none. Other rules, and everything about incoming connections, stay as they are.
   - Destinations are not restricted, because addresses of a provider's servers change without notice.
   - Needs root rights.
 options:
   ports:
-    description: TCP ports, 1 to 65535. What an earlier run opened and is not among them is closed again.
+    description: TCP ports that may be open, 1 to 65535. What an earlier run opened and is not among them is closed again.
     type: list
     elements: int
     required: true
+  shut:
+    description: >-
+      Those of them that do not work from here, as RV(msp.charter_mail.mail_probe#module:shut) has them. No others are opened; what an
+      earlier run opened stays, as long as it is among O(ports).
+    type: list
+    elements: int
+    default: []
   state:
     description: With V(absent) everything that earlier runs opened is closed again, in every tool.
     type: str
@@ -40,6 +49,7 @@ EXAMPLES = r"""
 - name: Let mail out
   msp.charter_mail.mail_firewall:
     ports: [465, 587, 993]
+    shut: [587]
 
 - name: Take that back
   msp.charter_mail.mail_firewall:
@@ -62,17 +72,17 @@ opened:
   returned: success
   type: list
   elements: int
-  sample: [465, 587, 993]
+  sample: [587]
 closed:
   description: Ports that an earlier run opened and this run closed; in check mode, would close.
   returned: success
   type: list
   elements: int
 message:
-  description: One sentence for people. Names chains that somebody has to open by hand.
+  description: One sentence for people. Names what was left as it is, and why.
   returned: success
   type: str
-  sample: Opened TCP 465, 587 and 993 for outgoing connections in nftables.
+  sample: Opened TCP 587 for outgoing connections in nftables.
 """
 
 import os
@@ -85,18 +95,20 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "ports": {"type": "list", "elements": "int", "required": True},
+            "shut": {"type": "list", "elements": "int", "default": []},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,
     )
-    ports = module.params["ports"]
-    for port in ports:
-        if not 1 <= port <= 65535:
-            module.fail_json(msg="ports: %d is not a port; ports are 1 to 65535." % port)
+    for name in ("ports", "shut"):
+        for port in module.params[name]:
+            if not 1 <= port <= 65535:
+                module.fail_json(msg="%s: %d is not a port; ports are 1 to 65535." % (name, port))
+    ports = module.params["ports"] if module.params["state"] == "present" else []
     if os.geteuid():
         module.fail_json(msg="The firewall can only be read and changed by root; run this with become.")
     try:
-        result = egress.settle(egress_host.Host(egress_host.run), ports if module.params["state"] == "present" else [], module.check_mode)
+        result = egress.settle(egress_host.Host(egress_host.run), ports, module.params["shut"], module.check_mode)
     except egress_host.Failed as error:
         module.fail_json(msg="%s." % error)
     module.exit_json(**result)

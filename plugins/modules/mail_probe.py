@@ -137,6 +137,13 @@ smtp_choice:
   description: One sentence when it is not the provider's first, or none could be proven; else empty.
   returned: always
   type: str
+shut:
+  description: >-
+    Ports at which none of the servers took a connection. Something stops them, on this machine or further on, or the servers are down.
+  returned: always
+  type: list
+  elements: int
+  sample: [587]
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -150,8 +150,8 @@ dest:
   returned: success
 people:
   description: >-
-    Everybody with a phone or a Mac, and who left, each with address (which names the folder), full_name, login, folder, devices (of ios, android, macos) and state
-    (created, updated, unchanged, removed).
+    Everybody with a phone or a Mac, and who left, each with address (which names the folder), full_name, login, folder, devices (of ios,
+    android, macos) and state (created, updated, unchanged, removed).
   type: list
   elements: dict
   returned: success

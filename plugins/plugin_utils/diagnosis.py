@@ -10,6 +10,7 @@ import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..module_utils.masking import mask
 from .problem import printable
 from .summary import DOES
 
@@ -49,6 +50,7 @@ _FILES = {
     "foreign": ("warn", "is the person's own and is left alone"),
     "blocked": ("warn", "waits for the program to be closed"),
     "waiting": ("warn", "cannot be removed while the home is not there"),
+    "no_login": ("fail", "is nobody's: correct the login in the list"),
     "refused": ("fail", "cannot be written"),
     "failed": ("fail", "cannot be written"),
 }
@@ -95,7 +97,8 @@ def not_seen(name: str, state: str, why: str, addresses: Iterable[str]) -> dict[
 
 def document(office: str, when: datetime.datetime, machines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The whole report, for tools: schema is raised when a key changes its meaning."""
-    ordered = sorted(machines, key=lambda each: each["machine"])
+    # Whatever a server or a settings file said: no output shows a password.
+    ordered = sorted(map(_masked, machines), key=lambda each: each["machine"])
     counts = {state: sum(each["state"] == state for each in ordered) for state in ("ok", "problems", "unreachable", "failed")}
     return {
         "schema": 1,
@@ -105,6 +108,14 @@ def document(office: str, when: datetime.datetime, machines: Iterable[Mapping[st
         "counts": counts,
         "machines": ordered,
     }
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _masked(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_masked(each) for each in value]
+    return mask(value) if isinstance(value, str) else value
 
 
 def lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

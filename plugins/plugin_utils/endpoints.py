@@ -99,6 +99,12 @@ def choose_port(results: Sequence[Mapping[str, Any]], policy: Policy) -> tuple[i
     return stays, f"{fault}, and no other does; {stays} stays set."
 
 
+def shut_ports(results: Iterable[Mapping[str, Any]]) -> list[int]:
+    """Ports at which no server was reached although its name is known. What answers, whatever it says, was not shut off from here."""
+    tried = {(result["endpoint"]["port"], any(attempt["ok"] for attempt in result["tcp"])) for result in results if result.get("tcp")}
+    return sorted(port for port, reached in tried if not reached and (port, True) not in tried)
+
+
 def with_users(results: Iterable[Mapping[str, Any]], wanted: Iterable[Endpoint]) -> list[dict[str, Any]]:
     """The results with the endpoints of `wanted`, which has the same servers: who needs them may have changed with the port."""
     now = {(end["service"], end["host"], end["port"]): end for end in wanted}

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
@@ -24,6 +26,7 @@ _DEFAULTS: dict[str, Any] = {
     "when_empty": "remove",
     "sensitive": False,
     "running": [],
+    "aside": False,
     "shadowed_by": [],
     "shadows": [],
     "mention": "",
@@ -116,6 +119,16 @@ def evidence(rows: Any, people: Any, platform: str) -> list[Entry]:
     ]
 
 
+def wanted(people: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Who is to have which of the programs of these rows: {login, programs: {program: addresses}}."""
+    programs = list(dict.fromkeys(row["program"] for row in rows))
+    found = []
+    for person in people:
+        theirs = {name: sorted({account["address"] for account in _accounts(person, name)}) for name in programs}
+        found.append({"login": person["login"], "programs": {name: addresses for name, addresses in theirs.items() if addresses}})
+    return found
+
+
 def _text(value: Any) -> bool:
     return isinstance(value, str) and value != ""
 
@@ -176,8 +189,7 @@ def _details(row: dict[str, Any]) -> list[str]:
             wrong.append(f'{key} {row[key]!r} must be an octal number in quotes, like "0600"')
         else:
             row[key] = row[key].zfill(4)
-    if not isinstance(row["sensitive"], bool):
-        wrong.append("sensitive must be true or false")
+    wrong += [f"{key} must be true or false" for key in ("sensitive", "aside") if not isinstance(row[key], bool)]
     if not isinstance(row["running"], list) or not all(isinstance(name, str) and name for name in row["running"]):
         wrong.append("running must be a list of process names")
     wrong += _neighbour_problems(row, personal)
@@ -233,8 +245,15 @@ def _accounts(person: Mapping[str, Any], program: str) -> list[dict[str, Any]]:
 def _data(row: dict[str, Any], login: str | None, dest: str, path: str, accounts: list[dict[str, Any]]) -> dict[str, Any]:
     data = {key: row[key] for key in ("program", "mode", "dir_mode", "strategy", "sensitive", "running", "shadowed_by", "shadows")}
     data |= {key: row[key] for key in ("mention", "hint") if row[key]}
-    addresses = sorted({account["address"] for account in accounts})
+    addresses = [] if row["aside"] else sorted({account["address"] for account in accounts})
+    if row["scope"] != "person":
+        data["parts"] = {} if row["aside"] else {account["address"]: _digest(account) for account in accounts}
     return {**data, "login": login, "dest": dest, "path": path, "people": addresses}
+
+
+def _digest(account: Mapping[str, Any]) -> str:
+    """By which a machine tells whose part of a shared file is another one than before."""
+    return hashlib.sha256(json.dumps(account, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _for_person(row: dict[str, Any], person: Mapping[str, Any]) -> Iterator[Entry]:

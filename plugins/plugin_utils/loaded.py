@@ -48,7 +48,7 @@ def find_office(variables: Mapping[str, Any], owns: Mapping[str, Mapping[str, An
     if sheets:
         folder = Path(sheets[0]["path"]).resolve().parent
         return Office(folder.name, folder, sheets[0]["rows"], sheets[0]["problems"])
-    folder = folders[0] if folders else Path("inventories/<office>")
+    folder = folders[0] if folders else Path("<office>")
     office = Office(folder.name, folder, [], []) if folders else Office("office", None, [], [])
     if folders and SHEET in [path.name for path in folder.iterdir()]:
         first = "in ansible.cfg, [inventory] enable_plugins must begin with msp.charter_mail.staff"

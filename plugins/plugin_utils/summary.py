@@ -10,6 +10,7 @@ from typing import Any
 OUTCOMES = {
     "failed": "failed",
     "refused": "refused",
+    "no_login": "nobody gets it",
     "foreign": "left alone",
     "blocked": "waits",
     "waiting": "waits",
@@ -25,11 +26,15 @@ OUTCOMES = {
 _NOT_IN_PLACE = {
     "failed": "failed",
     "refused": "failed",
+    "no_login": "no such login",
     "foreign": "not ours",
     "blocked": "program is open",
     "waiting": "home not there",
     "removed": "removed",
 }
+
+# Outcomes that fail the run.
+FAILED = ("failed", "refused", "no_login")
 
 # What a person does with a service.
 DOES = {"imap": "receive", "pop": "receive", "smtp": "send"}
@@ -47,9 +52,11 @@ class Summary:
         self._verified: set[tuple[str, str, str]] = set()
         self._profiles: dict[tuple[str, str, str], str] = {}
         self._notes: list[str] = []
+        self._probed: dict[str, list[str]] = {}
         self._handouts = ""
         self._stopped: dict[str, str] = {}
         self._seen: set[str] = set()
+        self._told: set[str] = set()  # machines with a row that says what failed
 
     def office(self, name: str, machines: Mapping[str, Any]) -> None:
         """machines: machine -> {platform, people: [addresses]}, as mail_check returns it."""
@@ -74,8 +81,10 @@ class Summary:
         """result: what mail_files returned for the machine."""
         self._seen.add(machine)
         for entry in result.get("files", []):
-            for address in entry["people"]:
-                self._states.setdefault((address, machine, entry["program"]), []).append(entry["state"])
+            for address, state in entry.get("each", dict.fromkeys(entry["people"], entry["state"])).items():
+                self._states.setdefault((address, machine, entry["program"]), []).append(state)
+            if entry["state"] in FAILED and entry["people"]:
+                self._told.add(machine)
             if entry.get("message"):
                 self._notes.append(f"{machine}: {entry['dest']}: {entry['message']}")
         for entry in result.get("evidence", []):
@@ -102,12 +111,13 @@ class Summary:
             self._handouts = f"Phones and Macs of {_count(people, 'person', 'people')}: {page}"
 
     def probe(self, machine: str, result: Mapping[str, Any]) -> None:
-        """result: what mail_probe returned for the machine."""
+        """result: what mail_probe returned for the machine. A second look takes the place of the first."""
+        notes = self._probed[machine] = []
         for end in result.get("endpoints", []):
             if end["endpoint"]["needed"] and end["verdict"] != "ok":
-                self._notes.append(f"{machine}: cannot {DOES[end['endpoint']['service']]}: {end['advice']}")
+                notes.append(f"{machine}: cannot {DOES[end['endpoint']['service']]}: {end['advice']}")
         if result.get("smtp_choice"):
-            self._notes.append(f"{machine}: sending: {result['smtp_choice']}")
+            notes.append(f"{machine}: sending: {result['smtp_choice']}")
 
     def firewall(self, machine: str, result: Mapping[str, Any]) -> None:
         """result: what mail_firewall returned for the machine."""
@@ -126,7 +136,8 @@ class Summary:
         if self._states:
             yield ""
             yield from _table([HEADINGS, *(self._row(key) for key in sorted(self._states))])
-        rest = [*self._left_out(), *sorted(set(self._notes)), *filter(None, [self._handouts])]
+        notes = {*self._notes, *(note for notes in self._probed.values() for note in notes)}
+        rest = [*self._left_out(), *sorted(notes), *filter(None, [self._handouts])]
         if rest:
             yield ""
             yield from rest
@@ -143,6 +154,8 @@ class Summary:
         for name in sorted({*self._machines, *self._stopped} - (self._seen - set(self._stopped))):
             machine = self._machines.get(name, {"platform": "", "people": []})
             why = self._stopped.get(name)
+            if why == "failed" and name in self._told:
+                continue
             if not why and machine["platform"] == "macos":
                 why = "left out of this run; what its people need is for playbooks/deliver_profiles.yml"
             elif not why and machine["platform"] and machine["platform"] != "linux":

@@ -7,7 +7,9 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from tests.playbook import ROOT, command, tree, write_office
+import pytest
+
+from tests.playbook import ROOT, command, copy_project, tree, write_office
 
 # What the README tells people of an installed collection to put into their own ansible.cfg.
 CONFIG = """\
@@ -22,16 +24,76 @@ any_unparsed_is_failed = true
 """
 
 
+# What people keep in or beside their clone.
+OFFICE = ("hosts.yml", "staff.csv", "staff.xlsx", "group_vars/all.yml", "group_vars/vault.yml", "logo.png", "signer.key")
+OWN = [
+    *(
+        f"{folder}/{name}"
+        for folder in ("inventories/acme", "inventories/example2", "inventories", "offices/acme", "acme", ".")
+        for name in OFFICE
+    ),
+    *("notes.txt", ".env", ".vault-password", "host_vars/desk-01.yml", "acme.tar.gz", "inventories/acme.csv", "inventories/example.csv"),
+    *("inventories/example/notes.txt", "inventories/example/staff.csv.bak", "inventories/example/host_vars/desk-01.yml"),
+    *("inventories/example/group_vars/vault.yml", "playbooks/acme.yml", "playbooks/group_vars/all.yml", "playbooks/host_vars/desk-01.yml"),
+    *("roles/acme.yml", "roles/mail/vars/acme.yml", "roles/mail/files/staff.csv", "plugins/staff.csv", "meta/acme.yml"),
+    *(
+        "build/mobile/acme/index.html",
+        "build/diagnosis/acme/diagnosis.json",
+        "build/preview/acme/desk-01/.msmtprc",
+        "build/acme/state.json",
+    ),
+    *(".venv-old/x.yml", ".venv/lib/x.py", ".ansible/x.yml", ".cache/x.yml", "tests/acme.yml"),
+]
+
+
+# What ansible-galaxy alone cannot tell from the project's own.
+CODE = {"playbooks/acme.yml", "roles/acme.yml", "roles/mail/vars/acme.yml"}
+
+
+@pytest.mark.parametrize("by", ["make", "ansible-galaxy"])
+def test_the_artefact_has_the_project_s_files_and_nobody_s_office(tmp_path: Path, by: str) -> None:
+    project = copy_project(tmp_path / "clone")
+    wanted = {
+        name
+        for name in tree(project)
+        if name in ("CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md")
+        or name.startswith(("docs/", "inventories/example/", "meta/", "playbooks/", "plugins/", "roles/"))
+    }
+    command("git", "init", "--quiet", cwd=project)
+    command("git", "add", "--all", cwd=project)
+    for name in OWN:
+        path = project / name
+        assert not path.exists()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("somebody's own\n", encoding="utf-8")
+    if by == "make":
+        # The environment is taken for ready.
+        built = command("make", "--assume-old=.venv/dev", "collection", cwd=project)
+    else:
+        built = command("ansible-galaxy", "collection", "build", "--output-path", "build", cwd=project)
+    assert built.code == 0, built.out
+    (artefact,) = (project / "build").glob("msp-charter_mail-*.tar.gz")
+    with tarfile.open(artefact) as archive:
+        packed = {member.name for member in archive if member.isfile()} - {"FILES.json", "MANIFEST.json"}
+    assert packed - (CODE if by == "ansible-galaxy" else set()) == wanted
+
+
+def test_git_takes_no_office_but_the_example(tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "clone")
+    for name in OFFICE:
+        path = project / "inventories/acme" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("somebody's own\n", encoding="utf-8")
+    command("git", "init", "--quiet", cwd=project)
+    added = command("git", "add", "--all", "--verbose", cwd=project).out
+    assert "inventories/example/staff.csv" in added
+    assert "acme" not in added
+
+
 def test_the_artefact_works_without_the_clone(tmp_path: Path) -> None:
-    built = command("ansible-galaxy", "collection", "build", "--output-path", tmp_path, ROOT, cwd=tmp_path)
+    built = command("ansible-galaxy", "collection", "build", "--output-path", tmp_path, ROOT)
     assert built.code == 0, built.out
     (artefact,) = tmp_path.glob("msp-charter_mail-*.tar.gz")
-    with tarfile.open(artefact) as archive:
-        names = archive.getnames()
-    assert {name.split("/")[0] for name in names} <= {
-        *("CHANGELOG.md", "CONTRIBUTING.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md"),
-        *("inventories", "meta", "playbooks", "plugins", "roles"),
-    }
     installed = tmp_path / "installed"
     config = tmp_path / "ansible.cfg"
     config.write_text(CONFIG.format(collections=installed), encoding="utf-8")

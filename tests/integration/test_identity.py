@@ -28,6 +28,8 @@ def test_the_default_sender_stays(tmp_path: Path) -> None:
 
     provision(SALES)
     assert first() == ("sales@example.org", "sales@example.org")
+    # Of a machine where nobody has mail there is nothing to remember.
+    assert not tree(office.with_name("acme.machines") / "desk-02")
     # A mailbox that would come first joins it. A machine that is new has nothing to remember.
     provision(JANE, SALES.replace("desk-01", "desk-01 desk-02"))
     assert first() == ("sales@example.org", "sales@example.org")

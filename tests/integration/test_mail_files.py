@@ -355,7 +355,7 @@ def test_files_belong_to_their_people_and_nothing_leads_root_astray(play: Play, 
     assert result["facts"]["people"] == sorted(f"{login}@example.org" for login in crowd.logins)
 
     assert result["userless"]["failed"]
-    assert states(result["userless"])[f"~{cy}/.msmtprc"] == "refused"
+    assert states(result["userless"])[f"~{cy}/.msmtprc"] == "no_login"
     assert not result["forgotten"]["failed"]
     assert states(result["forgotten"])[f"{homes[1]}/.msmtprc"] == "removed"
     assert set(states(result["undone"]).values()) == {"removed"}

@@ -35,11 +35,15 @@ class Place:
         self.state = folder / "state"
 
     def run(self, *files: dict[str, Any], **more: Any) -> dict[str, tuple[str, str]]:
-        """What a run says: path below the home -> state, message."""
-        options = {"name": "set", "root": "", "platform": "linux", "take_over": False, "backups": 3, "check": False}
-        run = machine.Machine(machine.Options(**{**options, "diff": False, "secrets": [], **more}))
+        """What a run says: path -> state, message."""
+        run = self.machine(**more)
         run.apply(list(files))
         return {outcome["dest"]: (outcome["state"], outcome.get("message", "")) for outcome in run.files}
+
+    @staticmethod
+    def machine(**more: Any) -> machine.Machine:
+        options = {"name": "set", "root": "", "platform": "linux", "take_over": False, "backups": 3, "check": False}
+        return machine.Machine(machine.Options(**{**options, "diff": False, "secrets": [], **more}))
 
     def states(self, *files: dict[str, Any], **more: Any) -> list[str]:
         return [state for state, _ in self.run(*files, **more).values()]
@@ -140,11 +144,25 @@ def test_a_full_disk_under_the_state_is_said_before_anything_is_touched(place: P
         except OSError:
             pass
     many = [item(f".rc{number}", login=place.logins[0]) for number in range(40)]
-    with pytest.raises(store.StoreError, match=r"state\.json cannot be written: No space left on device"):
-        place.run(*many)
+    for check in (True, False):
+        with pytest.raises(store.StoreError, match=r"state\.json cannot be written: No space left on device"):
+            place.run(*many, check=check)
     assert not list(place.homes[place.logins[0]].glob(".rc*"))
     (place.state / "filler").unlink()
     assert set(place.states(*many)) == {"created"}
+
+
+def test_a_state_that_is_immutable_is_said(place: Place) -> None:
+    place.run(item(login=place.logins[0]))
+    state = place.state / "state.json"
+    if subprocess.run(["chattr", "+i", state], capture_output=True, check=False).returncode:
+        pytest.skip("no file can be made immutable here")
+    try:
+        with pytest.raises(store.StoreError, match=r"state\.json cannot be written: no right to it"):
+            place.run(item(content="two\n", login=place.logins[0]))
+    finally:
+        subprocess.run(["chattr", "-i", state], check=True)
+    assert (place.homes[place.logins[0]] / ".rc").read_text() == "one\n"
 
 
 def test_a_leaver_whose_home_is_away_is_not_forgotten(place: Place) -> None:
@@ -166,6 +184,25 @@ def test_a_leaver_whose_home_is_away_is_not_forgotten(place: Place) -> None:
     assert place.states() == ["removed"]
     assert not (home / ".rc").exists()
     assert place.run() == {}
+
+
+def test_who_has_no_login_here_is_told_for_every_program(place: Place) -> None:
+    ann, _bob = place.logins
+    near = f"{ann}x"
+    people = [
+        {"login": ann, "programs": {"thunderbird": ["ann@example.org"]}},
+        {"login": near, "programs": {"thunderbird": ["joe@example.org"], "msmtp": ["joe@example.org"]}},
+    ]
+    shared = item(str(place.folder / "shared.cfg"), program="thunderbird")
+    run = place.machine(people=people)
+    run.apply([shared, item(login=ann, program="aerc"), item(login=near)])
+    words = f"this machine has no login {near}; did you mean {ann}?"
+    assert [(outcome["dest"], outcome["program"], outcome["state"], outcome.get("message", "")) for outcome in run.files] == [
+        (shared["dest"], "thunderbird", "created", ""),
+        (f"{place.homes[ann]}/.rc", "aerc", "created", ""),
+        (f"~{near}/.rc", "msmtp", "no_login", words),
+        (f"~{near}", "thunderbird", "no_login", words),
+    ]
 
 
 def test_a_login_that_is_gone_for_good_is_forgotten(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import html
 import json
 import os
+import quopri
+import re
 import socket
 import subprocess
 import sys
@@ -12,6 +16,7 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from ansible_collections.msp.charter_mail.plugins.module_utils import payload, probe
@@ -322,6 +327,83 @@ def test_no_password_goes_to_a_server_that_is_not_as_it_should_be(authority: Aut
     assert found["verdict"] == "untrusted"
     assert found["logins"] == [{"username": "jane@example.org", "ok": None, "text": "not tried, because the server is not as it should be"}]
     assert not [line for line in smtp.heard if line.startswith("AUTH")]
+
+
+PASSWORD = "Corr\u00e9ct-horse7 battery%staple"
+
+
+def _decoded(heard: list[str]) -> str:
+    """The lines, those in base64 decoded."""
+    found = []
+    for line in heard:
+        try:
+            found.append(base64.b64decode(line, validate=True).decode().replace("\0", " "))
+        except ValueError:
+            found.append(line)
+    return " ".join(found)
+
+
+def _halves(begin: str, text: str, between: str) -> str:
+    return begin + text[: len(text) // 2] + between + text[len(text) // 2 :]
+
+
+REPEATS: dict[str, mail_servers.Repeat] = {
+    "the last line": lambda heard: f"{{no}} what is {heard[-1]}?",
+    "every line": lambda heard: f"{{no}} no: {' '.join(heard)}",
+    "decoded": lambda heard: f"{{no}} no: {_decoded(heard)}",
+    "in lower case": lambda heard: f"{{no}} no: {' '.join(heard)} {_decoded(heard)}".lower(),
+    "in upper case": lambda heard: f"{{no}} no: {' '.join(heard)} {_decoded(heard)}".upper().replace("{NO}", "{no}"),
+    "percent-encoded": lambda heard: f"{{no}} see https://example.org/?why={quote(_decoded(heard))}",
+    "percent-encoded base64": lambda heard: f"{{no}} see https://example.org/?why={quote(heard[-1])}",
+    "quoted-printable": lambda heard: f"{{no}} no: {quopri.encodestring(_decoded(heard).encode()).decode()}".replace("=\n", ""),
+    "HTML": lambda heard: f"{{no}} no: {html.escape(_decoded(heard))}",
+    "JSON": lambda heard: f"{{no}} {json.dumps({'user': 'jane', 'password': _decoded(heard)})}",
+    "escapes": lambda heard: f"{{no}} no: {_decoded(heard)}".encode("ascii", "backslashreplace").decode(),
+    "in base64": lambda heard: f"{{no}} no: {base64.b64encode(_decoded(heard).encode()).decode()}",
+    "with a letter before, in base64": lambda heard: f"{{no}} no: {base64.b64encode(f'x{_decoded(heard)}'.encode()).decode()}",
+    "in hexadecimal": lambda heard: f"{{no}} no: {_decoded(heard).encode().hex()}",
+    "base64 cut off": lambda heard: f"{{no}} no: {heard[-1][: len(heard[-1]) * 5 // 6]}",
+    "cut off": lambda heard: f"{{no}} no: {_decoded(heard[-1:])[:-6]}",
+    "over two lines": lambda heard: _halves("{more} ", _decoded(heard[-1:]), "\r\n{no} "),
+    "base64 over two lines": lambda heard: _halves("{more} ", heard[-1], "\r\n{no} "),
+    "where it is cut": lambda heard: f"{{no}} {'x' * 170} {_decoded(heard[-1:])}",
+    "base64 where it is cut": lambda heard: f"{{no}} {'x' * 170} {heard[-1]}",
+    "on a line without end": lambda heard: f"{{no}} no: {_decoded(heard)} {heard[-1]}\0",
+    "as no protocol": lambda heard: f"{_decoded(heard[-1:])} {heard[-1]}",
+    "for now": lambda heard: f"{{no}} try again {_decoded(heard)}",
+}
+
+
+def traces(text: str, password: str = PASSWORD) -> set[str]:
+    """Parts of five letters of the password, or eight of its forms, that are in the text; case, blanks and other signs do not matter."""
+
+    def bare(some: str) -> str:
+        return re.sub(r"[^a-z0-9]", "", some.lower())
+
+    coded = [base64.b64encode(b"\0" * shift + password.encode()).decode()[4:-4] for shift in range(3)]
+    forms = [(password, 5), *((form, 8) for form in [*coded, password.encode().hex()])]
+    parts = {bare(form)[at : at + size] for form, size in forms for at in range(len(bare(form)) - size + 1)}
+    return {part for part in parts if part in bare(text)}
+
+
+SIGN_INS = [(service, mechanism) for service in ("smtp", "imap", "pop") for mechanism in ("PLAIN", "LOGIN")]
+
+
+@pytest.mark.parametrize(("service", "mechanism"), SIGN_INS)
+def test_a_server_that_repeats_the_password_does_not_get_it_shown(authority: Authority, service: str, mechanism: str) -> None:
+    context = authority.context()
+    with contextlib.ExitStack() as stack:
+        talks = [tls(context, mail_servers.repeating(service, mechanism, repeat)) for repeat in REPEATS.values()]
+        ends = [end(stack.enter_context(serve(talk)), service) for talk in talks]
+        logins = [probe.Login("jane@example.org", PASSWORD, [number]) for number in range(len(ends))]
+        results = probe.probe(ends, KNOWN, 20, logins)
+    for name, result in zip(REPEATS, results, strict=True):
+        text = json.dumps(result, ensure_ascii=False)
+        assert not traces(text), (name, result["logins"], traces(text))
+        (attempt,) = result["logins"]
+        assert attempt["ok"] is not True, (name, attempt)
+        # IMAP and POP show one line.
+        assert "\u2022" in attempt["text"] or "where it is cut" in name or "two lines" in name, (name, attempt, "it was not repeated")
 
 
 def test_all_servers_are_looked_at_at_once(authority: Authority) -> None:

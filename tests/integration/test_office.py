@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.playbook import ROOT, command, play, tree, write_office
+from tests.playbook import ROOT, command, copy_project, play, tree, write_office
 
 HEADER = "address,full_name,machines,login,programs,state\n"
 JANE = "jane@example.org,Jane Doe,desk-01,jane,thunderbird msmtp,\n"
@@ -272,13 +271,7 @@ def test_the_sheet_is_an_inventory_source(office: Path) -> None:
 
 def test_the_shipped_example_is_provisioned_from_the_root(tmp_path: Path) -> None:
     """`ansible-playbook provision-mail.yml`, exactly so, in a copy that has nothing but the files of the project."""
-    copy = tmp_path / "copy"
-    files = command("git", "ls-files", "-co", "--exclude-standard").out.splitlines()
-    for name in files:
-        target = copy / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if (ROOT / name).exists():
-            shutil.copy2(ROOT / name, target, follow_symlinks=False)
+    copy = copy_project(tmp_path / "copy")
     run = command("ansible-playbook", "provision-mail.yml", cwd=copy, env={"ANSIBLE_CONFIG": str(copy / "ansible.cfg")})
     assert run.code == 0, run.out
     shown = run.out[run.out.index("Mail of office") :].rstrip()
@@ -306,6 +299,28 @@ def test_new_office_is_ready_to_be_filled_in_and_never_overwritten(tmp_path: Pat
     seen = play("playbooks/preview_mail.yml", "-i", acme, cwd=tmp_path)
     assert seen.code == 0, seen.out
     assert seen.row("jane.doe@example.org", "desk-02", "thunderbird")
+
+
+def test_offices_are_kept_where_the_technician_says(tmp_path: Path) -> None:
+    """The same variable for make and for new_office.yml."""
+    env = {"OFFICES": str(tmp_path / "private"), "MAKEFLAGS": "--assume-old=.venv/runtime"}
+    missing = command("make", "preview", "OFFICE=acme", cwd=ROOT, env=env)
+    assert missing.code != 0
+    hint = missing.row("playbooks/new_office.yml")
+    assert f"There is no {tmp_path}/private/acme." in hint
+    made = play("playbooks/new_office.yml", "-e", "office=acme", env=env)
+    assert made.code == 0, made.out
+    assert f"ansible-playbook -i {tmp_path}/private/acme playbooks/preview_mail.yml" in " ".join(made.out.split())
+    acme = tmp_path / "private/acme"
+    assert sorted(tree(tmp_path / "private")) == ["acme/group_vars/all.yml", "acme/hosts.yml", "acme/staff.csv"]
+    write_office(acme, HEADER + JANE + JOHN, "desk-01 desk-02")
+    project = copy_project(tmp_path / "clone")
+    seen = command("make", "preview", "OFFICE=acme", cwd=project, env=env)
+    assert seen.code == 0, seen.out
+    assert sorted(path.name for path in (project / "build/preview/acme").iterdir()) == ["desk-01", "desk-02"]
+    relative = play("playbooks/new_office.yml", "-e", "office=two", env={"OFFICES": "mine"})
+    assert relative.code == 0, relative.out
+    assert (tmp_path / "mine/two/staff.csv").exists()
 
 
 @pytest.mark.parametrize("name", ["", "../acme", "Acme", "a b"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.endpoints import choose_port, endpoints, with_users
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.endpoints import choose_port, endpoints, shut_ports, with_users
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.model import Policy, resolve_people
 
 from tests.unit.test_model import PROVIDERS, row
@@ -119,3 +119,19 @@ def test_what_auto_came_to_stays_while_nothing_can_be_told() -> None:
     assert choose_port(down, last) == (465, "port 587 does not work here (blocked), and no other does; 465 stays set.")
     assert choose_port(found({}, last), last) == (587, "")
     assert policy(smtp_port="auto", auto_smtp_port=465, provider="spectrum").smtp_port is None, "another provider has no such port"
+
+
+@pytest.mark.parametrize(
+    ("tries", "shut"),
+    [
+        ({}, []),
+        ({("imap", 993): []}, []),  # no such name
+        ({("imap", 993): [None, False]}, [993]),
+        ({("imap", 993): [False, True]}, []),  # by one address family
+        ({("imap", 993): [True], ("other", 993): [False]}, []),  # one server is away
+        ({("smtp", 587): [False], ("smtp", 465): [True], ("imap", 993): [False]}, [587, 993]),
+    ],
+)
+def test_a_port_is_shut_where_no_server_was_reached_at_it(tries: dict[tuple[str, int], list[bool | None]], shut: list[int]) -> None:
+    results = [{"endpoint": {"host": host, "port": port}, "tcp": [{"ok": ok} for ok in oks]} for (host, port), oks in tries.items()]
+    assert shut_ports(results) == shut

@@ -418,13 +418,41 @@ def test_the_state_is_not_written_when_nothing_changes(office: Office) -> None:
     assert office.state.stat().st_ino == before.st_ino
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', '{"version": 1, "sets": {"a": [1]}}', '{"version": 2, "sets": {}}'])
+RECORD = '{"dest": "~a/x", "path": "x", "program": "p", "strategy": "replace", "mode": "0600", "login": "a", "people": []}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", '{"version": 1}', '{"version": 1, "sets": {"a": [1]}}', '{"version": "x", "sets": {}}'),
+        f'{{"version": 1, "sets": {{"set": [{RECORD}]}}}}',
+        '{"version": 1, "sets": {"set": [' + RECORD.replace("}", ', "intent": {}}') + "]}}",
+    ],
+)
 def test_a_damaged_state_stops_the_run(office: Office, text: str) -> None:
     office.run(item())
     office.state.write_text(text)
     before = office.tree()
-    with pytest.raises(store.StoreError, match="state file"):
+    with pytest.raises(store.StoreError, match="is damaged"):
         office.run(item(content="two\n"))
+    assert office.tree() == before
+
+
+@pytest.mark.parametrize("text", ['{"version": 2, "sets": {}}', '{"version": 2, "things": {}}'])
+def test_a_newer_state_is_not_called_damaged(office: Office, text: str) -> None:
+    office.run(item())
+    office.state.write_text(text)
+    before = office.tree()
+    with pytest.raises(store.StoreError, match="written by a newer version of this project"):
+        office.run(item(content="two\n"))
+    assert office.tree() == before
+
+
+def test_something_to_remember_is_remembered_where_nobody_has_files(office: Office) -> None:
+    assert office.both(remember={"smtp_port": 465}) == []
+    assert json.loads(office.state.read_text())["remembered"] == {"smtp_port": 465}
+    before = office.tree()
+    office.run(remember={"smtp_port": 465})
     assert office.tree() == before
 
 

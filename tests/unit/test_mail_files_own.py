@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import machine, paths, store
+from ansible_collections.msp.charter_mail.plugins.module_utils import paths, store
 
 from tests.unit.machine_below import Office, item
 
@@ -383,9 +383,18 @@ def test_names_that_are_no_text_are_made_printable(office: Office) -> None:
     assert "\x1b" not in outcome["message"]
 
 
-def test_machine_says_who_has_no_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without a prefix: a login that this machine does not have."""
-    monkeypatch.setattr(machine.store, "directory", lambda *_: str(tmp_path / "state"))
-    run = machine.Machine(machine.Options("set", "", "linux", False, 3, True, False, []))
-    run.apply([item(login="nobody-of-that-name")])
-    assert (run.files[0]["state"], run.files[0]["message"]) == ("refused", "this machine has no login nobody-of-that-name")
+def test_who_came_and_who_left_is_told_of_a_file_that_people_share(office: Office) -> None:
+    def shared(**parts: str) -> dict[str, Any]:
+        return item("/etc/all", json.dumps(parts), mode="0644", people=sorted(parts), parts=parts)
+
+    def each(file: dict[str, Any]) -> Any:
+        check, real = (office.run(file, check=check).files[0] for check in (True, False))
+        assert check == real
+        return real["state"], real.get("each")
+
+    assert each(shared(jane="1", joe="1")) == ("created", None)
+    assert each(shared(jane="1", joe="2")) == ("pending", {"jane": "unchanged", "joe": "pending"})
+    assert each(shared(jane="1", ann="1")) == ("pending", {"jane": "unchanged", "ann": "created", "joe": "removed"})
+    assert each({**shared(jane="1", ann="1"), "content": "another form"}) == ("pending", None), "it is another one for everybody"
+    (office.root / "etc/all").write_text("theirs")
+    assert each(shared(jane="1")) == ("conflict", None)

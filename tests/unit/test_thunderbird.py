@@ -92,7 +92,23 @@ def prefs_js(prefs: dict[str, Any]) -> str:
 
 JANE, SECOND = account(), account("info@example.org")
 KEY = f"charter_{JANE['key']}"
+LISTS = ("mail.accountmanager.accounts", "mail.smtpservers")
+OUR_DEFAULTS = {"mail.accountmanager.defaultaccount": f"account_{KEY}", "mail.smtp.defaultserver": f"smtp_{KEY}"}
+IDENTITIES = f"mail.account.account_{KEY}.identities"
 SERVER, SMTP, IDENTITY = f"mail.server.server_{KEY}.", f"mail.smtpserver.smtp_{KEY}.", f"mail.identity.id_{KEY}."
+
+
+def not_ours(prefs: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in prefs.items() if KEY not in name + str(value) and name not in (*LISTS, "charter_mail.login")}
+
+
+def folder(host: str, path: str, user: str = "jane%40example.org") -> str:
+    return f"imap://{user}@{host}/{path}"
+
+
+def on(host: str) -> Any:
+    """Jane's account when the provider's host is this one."""
+    return account(incoming={**JANE["incoming"], "host": host})
 
 
 def test_security_is_written_out_and_never_derived_from_the_port() -> None:
@@ -137,17 +153,17 @@ def test_awkward_names_arrive() -> None:
     assert start({}, [person("jane", account(full_name=AWKWARD))])[IDENTITY + "fullName"] == AWKWARD
 
 
-def test_own_accounts_stay_and_ours_leave_without_a_trace_in_the_lists() -> None:
+def test_own_accounts_stay_and_ours_leave_the_lists() -> None:
     prefs = start(OWN, [person("jane", JANE)])
     assert prefs["mail.accountmanager.accounts"] == f"account2,account1,account_{KEY}"
-    assert {name: value for name, value in prefs.items() if KEY not in name + str(value)} == {
-        name: value for name, value in OWN.items() if name not in ("mail.accountmanager.accounts", "mail.smtpservers")
-    }
-    prefs |= {"mail.accountmanager.defaultaccount": f"account_{KEY}", "mail.smtp.defaultserver": f"smtp_{KEY}"}
+    assert not_ours(prefs) == {name: value for name, value in OWN.items() if name not in LISTS}
+    prefs |= OUR_DEFAULTS
     left = start(prefs, [])
-    directory = f"{SERVER}directory-rel"
-    defaults = ("mail.accountmanager.defaultaccount", "mail.smtp.defaultserver")
-    assert left == {name: value for name, value in OWN.items() if name not in defaults} | {directory: prefs[directory]}
+    assert {name: left.get(name) for name in (*LISTS, *OUR_DEFAULTS)} == {
+        **{name: OWN[name] for name in LISTS},
+        **dict.fromkeys(OUR_DEFAULTS),
+    }
+    assert not_ours(left) == {name: value for name, value in OWN.items() if name not in (*LISTS, *OUR_DEFAULTS)}
 
 
 def test_a_stranger_s_login_takes_managed_accounts_out() -> None:
@@ -162,7 +178,7 @@ def test_managed_settings_are_put_back_and_the_person_s_stay() -> None:
         SERVER + "hostname": "evil.test",
         SERVER + "port": "993",
         SMTP + "try_ssl": 0,
-        IDENTITY + "fcc_folder": "imap://evil.test/Sent",
+        IDENTITY + "fcc_folder": folder("evil.test", "Sent"),
     }
     prefs |= {IDENTITY + "fullName": "Janey", IDENTITY + "htmlSigText": "--", SERVER + "check_time": 99}
     del prefs[SERVER + "login_at_startup"]
@@ -170,12 +186,143 @@ def test_managed_settings_are_put_back_and_the_person_s_stay() -> None:
     assert (after[SERVER + "hostname"], after[SERVER + "port"], after[SMTP + "try_ssl"]) == ("imap.example.net", 993, 2)
     assert (after[IDENTITY + "fullName"], after[IDENTITY + "htmlSigText"], after[SERVER + "check_time"]) == ("Janey", "--", 99)
     assert SERVER + "login_at_startup" not in after
-    assert IDENTITY + "fcc_folder" not in after
+    assert after[IDENTITY + "fcc_folder"] == folder("imap.example.net", "Sent")
 
 
 def test_a_name_nobody_changed_follows_the_sheet() -> None:
-    prefs = start({}, [person("jane", JANE)])
-    assert start(prefs, [person("jane", account(full_name="Jane Roe"))])[IDENTITY + "fullName"] == "Jane Roe"
+    prefs = start({}, [person("jane", account(organization="Example"))])
+    for before in (prefs, start(prefs, [])):  # at once, and after a time away
+        after = start(before, [person("jane", account(full_name="Jane Roe"))])
+        assert after[IDENTITY + "fullName"] == "Jane Roe"
+        assert IDENTITY + "organization" not in after
+
+
+# What a person may have chosen in our account: names, a second identity, a signature, folders here and elsewhere, a default.
+CHOSEN = {
+    IDENTITY + "fullName": "Janey",
+    IDENTITY + "htmlSigText": AWKWARD,
+    IDENTITY + "fcc_folder": "mailbox://nobody@Local%20Folders/Sent",
+    IDENTITY + "draft_folder": "imap://me@imap.own.test/Drafts",
+    IDENTITY + "archive_folder": folder("imap.example.net", "Old%20mail/2020"),
+    IDENTITY + "fcc_folder_picker_mode": "1",
+    SERVER + "name": "Work",
+    SERVER + "spamActionTargetFolder": folder("imap.example.net", "Spam"),
+    SMTP + "description": "Work's",
+    IDENTITIES: f"id_{KEY},id7",
+    "mail.identity.id7.useremail": "alias@example.org",
+    "mail.identity.id7.fullName": "Alias",
+    "mail.identity.id7.htmlSigFormat": True,
+    "mail.identity.id7.reply_on_top": 1,
+    "mail.identity.id7.stationery_folder": folder("imap.example.net", "Templates"),
+    # Another account of the person's has its sent mail in ours.
+    "mail.identity.id1.fcc_folder": folder("imap.example.net", "Sent"),
+    **OUR_DEFAULTS,
+}
+
+
+def working() -> dict[str, Any]:
+    """Jane's profile after a while: own accounts, ours, what she chose in it, and what she switched off."""
+    prefs = start(OWN, [person("jane", JANE)]) | CHOSEN
+    del prefs[SERVER + "login_at_startup"]
+    return start(prefs, [person("jane", JANE)])
+
+
+def seen(prefs: dict[str, Any]) -> dict[str, Any]:
+    """What a profile comes to, whatever keys the further identities of our account have."""
+    ids = [word for word in prefs[IDENTITIES].split(",") if word != f"id_{KEY}"]
+    named: dict[str, Any] = {IDENTITIES: len(ids)}
+    for name, value in prefs.items():
+        found = next((number for number, key in enumerate(ids) if name.startswith(f"mail.identity.{key}.")), None)
+        key = name if found is None else f"further {found} {name.rpartition('.')[2]}"
+        named |= {} if name in (IDENTITIES, f"charter_mail.{KEY}") else {key: value}
+    return named
+
+
+def test_leaving_and_returning_gives_everything_back() -> None:
+    before = working()
+    assert {name: before[name] for name in CHOSEN} == CHOSEN
+    left = start(before, [])
+    assert KEY not in left["mail.accountmanager.accounts"] + left["mail.smtpservers"]
+    assert start(left, []) == left
+    for prefs in (left, left | {"mail.accountmanager.defaultaccount": "account2", "mail.smtp.defaultserver": "smtp1"}):
+        assert seen(start(prefs, [person("jane", JANE)])) == seen(before)
+
+
+def test_leaving_twice_loses_no_identity() -> None:
+    once = start(start(working(), []), [person("jane", JANE)])
+    once |= {IDENTITIES: once[IDENTITIES] + ",id7", "mail.identity.id7.useremail": "more@example.org"}
+    twice = seen(start(start(once, []), [person("jane", JANE)]))
+    assert twice == seen(once)
+    assert (twice["further 0 useremail"], twice["further 1 useremail"]) == ("alias@example.org", "more@example.org")
+
+
+def test_an_identity_made_in_the_meantime_is_another() -> None:
+    """Thunderbird gives it the first number that no loaded account has."""
+    left = start(working(), [])
+    assert not [name for name in left if name.startswith("mail.identity.id7.")]
+    left |= {"mail.account.account2.identities": "id1,id7", "mail.identity.id7.useremail": "me@own.test"}
+    back = start(left, [person("jane", JANE)])
+    assert (back["mail.account.account2.identities"], back["mail.identity.id7.useremail"]) == ("id1,id7", "me@own.test")
+    assert seen(back)["further 0 useremail"] == "alias@example.org"
+
+
+def test_an_identity_that_another_account_has_too_stays_where_it_is() -> None:
+    before = working() | {"mail.account.account2.identities": "id1,id7"}
+    left = start(before, [])
+    assert left["mail.identity.id7.useremail"] == "alias@example.org"
+    assert seen(start(left, [person("jane", JANE)])) == seen(before)
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_folders_follow_the_provider_s_host_and_others_stay(away: bool) -> None:
+    before = working()
+    after = start(start(before, []) if away else before, [person("jane", on("imap.new.test"))])
+    for name, value in seen(before).items():
+        moved = isinstance(value, str) and value.startswith("imap://jane")
+        assert seen(after)[name] == (value.replace("imap.example.net", "imap.new.test") if moved or name == SERVER + "hostname" else value)
+    assert sum("@imap.new.test/" in str(value) for value in after.values()) == 4
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_folders_of_one_account_in_another_follow_it(away: bool) -> None:
+    boxes, name = [SECOND, JANE], f"mail.identity.id_charter_{SECOND['key']}.fcc_folder"
+    before = start({}, [person("jane", *boxes)]) | {name: folder("imap.example.net", "Sent")}
+    moved = [{**box, "incoming": {**box["incoming"], "host": "imap.new.test"}} for box in boxes]
+    assert start(start(before, []) if away else before, [person("jane", *moved)])[name] == folder("imap.new.test", "Sent")
+
+
+# Letters, digits and *-._ stand for themselves in an address of IMAP (netwerk's ESCAPE_XALPHA), in one of POP also !~'().
+@pytest.mark.parametrize(("protocol", "scheme", "themselves"), [("imap", "imap", "*._-"), ("pop", "mailbox", "*._!~'()-")])
+@pytest.mark.parametrize("user", ["o'brien@example.org", "a!b~c*d+e(f)@example.org", "x#%&=?^{|}$/`@example.org"])
+def test_an_address_is_known_as_thunderbird_writes_it(user: str, protocol: str, scheme: str, themselves: str) -> None:
+    escaped = re.sub(rf"[^A-Za-z0-9{themselves}]", lambda sign: f"%{ord(sign.group()):02X}", user)
+    box = account(user, protocol)
+    name = f"mail.identity.id_charter_{box['key']}.fcc_folder"
+    prefs = start({}, [person("jane", box)]) | {name: f"{scheme}://{escaped}@{protocol}.example.net/Sent"}
+    after = start(prefs, [person("jane", {**box, "incoming": {**box["incoming"], "host": "mail.new.test"}})])
+    assert after[name] == f"{scheme}://{escaped}@mail.new.test/Sent"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        folder("imap.example.net.own.test", "Sent"),
+        folder("imap.example.net", "Sent", "jane%"),
+        "Sent",
+        7,
+        "mailbox://jane%40example.org@imap.example.net",
+    ],
+)
+def test_what_is_no_folder_of_ours_does_not_follow(other: str | int) -> None:
+    name = IDENTITY + "fcc_folder"
+    assert start(start({}, [person("jane", JANE)]) | {name: other}, [person("jane", on("imap.new.test"))])[name] == other
+
+
+def test_what_the_person_removed_in_thunderbird_is_made_anew() -> None:
+    first = start({}, [person("jane", JANE)])
+    for branch in (SERVER, SMTP, IDENTITY):
+        prefs = {name: value for name, value in first.items() if not name.startswith(branch)}
+        assert start(prefs, [person("jane", JANE)]) == first
 
 
 @pytest.mark.parametrize("port", [{}, {"mail.server.server2.port": 993}])
@@ -190,11 +337,67 @@ def test_the_same_account_made_by_hand_is_used(port: dict[str, Any]) -> None:
         {"USER": "jane"},
         {"LOGNAME": "jane"},
         {"HOME": "/home/jane/"},
+        {"USER": "jane", "LOGNAME": "jane", "HOME": "/home/acme.local/jdoe/"},
         {"OS": "Windows_NT", "USERNAME": "JANE", "USER": "other"},
     ],
 )
 def test_the_person_is_known_by_the_login(env: dict[str, str]) -> None:
     assert "mail.accountmanager.accounts" in start({}, [person("jane", JANE)], **env)
+
+
+JOHN = account("john@example.org")
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"USER": "root", "LOGNAME": "jane", "HOME": "/home/jane"},
+        {"USER": "root", "LOGNAME": "root", "HOME": "/home/jane"},
+        {"USER": "john", "LOGNAME": "john", "HOME": "/home/jane/"},
+        {"USER": "john", "LOGNAME": "john", "HOME": "/home/jdoe"},
+        {"USER": "ACME\\jane", "HOME": "/home/jane"},
+        {"USER": "jane@acme.local", "LOGNAME": "jane@acme.local", "HOME": "/home/jane@acme.local"},
+        {"OS": "Windows_NT", "USERNAME": "Administrator", "USERPROFILE": "C:\\Users\\jane\\"},
+    ],
+)
+def test_nothing_changes_where_it_is_not_certain_who_it_is(env: dict[str, str]) -> None:
+    before = working()
+    moved = [person("jane", on("imap.new.test")), person("john", JOHN)]
+    assert start(before, moved, **env) == before
+
+
+@pytest.mark.parametrize(
+    "env", [{"HOME": "/home/jdoe"}, {"HOME": "/home/john"}, {"PATH": "/bin"}, {"OS": "Windows_NT", "USERPROFILE": "C:\\Users\\john"}]
+)
+def test_where_nothing_says_who_it_is_the_profile_is_whose_it_was(env: dict[str, str]) -> None:
+    before, people = working(), [person("jane", JANE), person("john", JOHN)]
+    assert start(before, people, **env) == before
+    assert start(before, [person("jane", on("imap.new.test"))], **env)[SERVER + "hostname"] == "imap.new.test"
+    assert start(before, [person("john", JOHN)], **env) == before  # nor do accounts go before it is known who it is
+
+
+@pytest.mark.parametrize("login", ["jane", "jane@acme.local"])
+def test_the_login_of_a_domain_is_not_that_of_the_machine(login: str) -> None:
+    other = {"jane": "jane@acme.local", "jane@acme.local": "jane"}[login]
+    prefs = start({}, [person(login, JANE)], USER=login)
+    assert start(prefs, [person(other, JOHN)], USER=login) == prefs
+
+
+@pytest.mark.parametrize("env", [{"USER": "jane", "LOGNAME": "jane", "HOME": "/home/jdoe"}, {"USER": "eve", "HOME": "/home/eve"}])
+def test_accounts_of_somebody_who_is_known_and_left_go(env: dict[str, str]) -> None:
+    assert KEY not in start(working(), [person("john", JOHN)], **env)["mail.accountmanager.accounts"]
+
+
+@pytest.mark.parametrize("home", ["/home/jroe", "/home/jane"])
+def test_a_new_login_of_the_same_person_is_taken(home: str) -> None:
+    after = start(working(), [person("jroe", on("imap.new.test"))], USER="jroe", LOGNAME="jroe", HOME=home)
+    assert after[SERVER + "hostname"] == "imap.new.test"
+    assert start(after, [], USER="jroe", HOME="/home/elsewhere")["mail.accountmanager.accounts"] == "account2,account1"
+
+
+def test_a_profile_that_came_to_another_person_has_that_person_s_accounts() -> None:
+    prefs = start(working(), [person("jane", JANE), person("john", JOHN)], USER="john", LOGNAME="john", HOME="/home/john")
+    assert prefs["mail.accountmanager.accounts"] == f"account2,account1,account_charter_{JOHN['key']}"
 
 
 def test_evidence_holds_for_what_a_start_leaves_and_for_nothing_else() -> None:

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import fleet
 import pytest
 
 # Left by a line that is gone, left by `state`, lost Thunderbird alone.
 LEFT, GONE, BACK = ("desk-12", "left", "left.hand@example.org"), ("desk-13", "gone", "gone.too@example.org"), ("desk-12", "back", "")
+
+# Made while the office's account is away; Thunderbird gives its identity a number that one of that account had.
+MORE = {"type": "imap", "hostname": "mail.twc.com", "username": "own-more", "email": "more@example.net", "full_name": "More"}
+
+
+@pytest.fixture(scope="module")
+def returned() -> dict[str, Any]:
+    """What Thunderbird shows people who are back for a while, by login. By then the provider has other servers."""
+    fleet.play("provision_mail", "--tags", "thunderbird", "-e", "mail_provider=charter", inventory=fleet.SCENARIO / "before")
+    answers = {login: fleet.ask_thunderbird(machine, login) for machine, login, _ in (LEFT, GONE)}
+    fleet.play("provision_mail", "--tags", "thunderbird")
+    return answers
 
 
 @pytest.mark.parametrize(("machine", "login", "address"), [LEFT, GONE])
@@ -19,10 +33,10 @@ def test_files_of_those_who_left_are_gone_and_their_mail_is_not(machine: str, lo
 
 
 @pytest.mark.parametrize(("machine", "login", "address"), [LEFT, GONE, BACK])
-def test_thunderbird_has_their_own_account_alone(machine: str, login: str, address: str) -> None:
+def test_thunderbird_has_their_own_accounts_alone(machine: str, login: str, address: str) -> None:
     del address
-    answer = fleet.ask_thunderbird(machine, login)
-    assert [account["user"] for account in answer["accounts"]] == [f"own-{login}"]
+    answer = fleet.ask_thunderbird(machine, login, make=MORE)
+    assert [account["user"] for account in answer["accounts"]] == [f"own-{login}", "own-more"]
     assert answer["outgoing"] == {}
 
 
@@ -36,3 +50,23 @@ def test_what_was_taken_over_is_kept() -> None:
     with fleet.machine("desk-12").sudo():
         file = fleet.machine("desk-12").file(kept[0])
         assert (file.user, oct(file.mode)) == ("root", "0o600")
+
+
+@pytest.mark.parametrize(("login", "address"), [LEFT[1:], GONE[1:]])
+def test_who_returns_finds_what_was_chosen_in_thunderbird(returned: dict[str, Any], login: str, address: str) -> None:
+    accounts = {account["user"]: account for account in returned[login]["accounts"]}
+    account, server = accounts[address], f"imap://{address.replace('@', '%40')}@imap.charter.net"
+    assert (account["host"], account["label"]) == ("imap.charter.net", "Chosen label")
+    first, second = account["identities"]
+    assert (first["email"], first["name"], first["signature"]) == (address, "Chosen Zoë", "Chosen 名前")
+    assert (first["sent"], first["archives"]) == ("mailbox://nobody@Local%20Folders/Sent", f"{server}/Old mail")
+    assert (second["email"], second["name"], second["signature"]) == ("second@example.org", "Second Zoë", "Second 名前")
+    assert (second["sent"], second["outgoing"]) == (f"{server}/Sent", first["outgoing"])
+    assert [(identity["email"], identity["signature"]) for identity in accounts["own-more"]["identities"]] == [("more@example.net", "")]
+
+
+@pytest.mark.usefixtures("returned")
+@pytest.mark.parametrize(("machine", "login", "address"), [LEFT, GONE])
+def test_accounts_go_when_it_is_known_who_it_is_and_not_before(machine: str, login: str, address: str) -> None:
+    answers = [fleet.ask_thunderbird(machine, login, without=names) for names in ("USER LOGNAME", "")]
+    assert [address in [account["user"] for account in answer["accounts"]] for answer in answers] == [True, False]

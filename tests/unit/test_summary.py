@@ -1,0 +1,72 @@
+"""The end of a run in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.summary import Summary
+
+MACHINES = {"desk": {"platform": "linux", "people": ["jane@example.org", "joe@example.org"]}}
+
+
+def entry(person: str, program: str, state: str, dest: str = "~/x", **more: Any) -> dict[str, Any]:
+    return {"dest": dest, "program": program, "people": [person], "state": state, **more}
+
+
+def told(*files: dict[str, Any], stopped: str = "") -> list[str]:
+    summary = Summary()
+    summary.office("acme", MACHINES)
+    summary.files("desk", {"files": list(files)})
+    if stopped:
+        summary.stopped("desk", stopped)
+    return [" ".join(line.split()) for line in summary.lines()]
+
+
+def test_who_has_no_login_has_nothing_prepared() -> None:
+    files = [
+        entry("joe@example.org", "thunderbird", "created", "/usr/lib/thunderbird/charter-mail.cfg"),
+        entry("joe@example.org", "thunderbird", "no_login", "~jeo", message="this machine has no login jeo; did you mean joe?"),
+        entry("jane@example.org", "thunderbird", "created", "/usr/lib/thunderbird/charter-mail.cfg"),
+    ]
+    lines = told(*files, stopped="failed")
+    assert "joe@example.org desk thunderbird no such login nobody gets it" in lines
+    assert "jane@example.org desk thunderbird prepared new" in lines
+    assert "desk: ~jeo: this machine has no login jeo; did you mean joe?" in lines
+    assert not any("desk: failed" in line for line in lines), "the row says it"
+
+
+def test_a_machine_that_failed_without_a_row_is_named() -> None:
+    assert any("desk: failed" in line for line in told(stopped="failed"))
+    assert any("desk: failed" in line for line in told(entry("a@b.c", "msmtp", "created"), stopped="failed"))
+
+
+def test_changes_of_a_shared_file_are_told_by_person() -> None:
+    shared = entry("", "thunderbird", "pending", "/usr/lib/thunderbird/charter-mail.cfg")
+    shared.update(people=["jane@example.org", "joe@example.org"], each={"jane@example.org": "unchanged", "left@example.org": "removed"})
+    lines = told(shared)
+    assert "jane@example.org desk thunderbird prepared unchanged" in lines
+    assert "left@example.org desk thunderbird removed removed" in lines
+
+
+def test_a_file_aside_is_a_note_and_nobodys_state() -> None:
+    aside = {**entry("", "thunderbird", "foreign", "/usr/share/thunderbird/isp/x.xml", message="it was there before"), "people": []}
+    lines = told(entry("jane@example.org", "thunderbird", "created"), aside)
+    assert "jane@example.org desk thunderbird prepared new" in lines
+    assert "desk: /usr/share/thunderbird/isp/x.xml: it was there before" in lines
+
+
+def looked(verdict: str, choice: str = "") -> dict[str, Any]:
+    endpoint = {"service": "smtp", "needed": True}
+    return {"endpoints": [{"endpoint": endpoint, "verdict": verdict, "advice": f"It is {verdict}."}], "smtp_choice": choice}
+
+
+def test_what_is_said_of_the_servers_is_from_the_last_look() -> None:
+    summary = Summary()
+    summary.office("example", {"desk-01": {"platform": "linux", "people": ["jane@example.org"]}})
+    summary.probe("desk-01", looked("blocked", "port 465 is used."))
+    summary.probe("desk-02", looked("refused"))
+    summary.firewall("desk-01", {"changed": True, "message": "Opened TCP 587."})
+    summary.probe("desk-01", looked("ok"))
+    lines = "\n".join(summary.lines())
+    assert "desk-01: firewall: Opened TCP 587." in lines and "desk-02: cannot send: It is refused." in lines
+    assert "blocked" not in lines and "465" not in lines
