@@ -90,7 +90,7 @@ class InventoryModule(BaseInventoryPlugin):
         inventory.set_variable("all", "mail_staff_sheets", [*known, entry])
         self._add_groups(sheet)
         if problems:
-            display.warning(f"{path} cannot be used as it is, no playbook of this collection will run with it: {problems[0]}")
+            display.warning(f"{inert(path)} cannot be used as it is, no playbook of this collection will run with it: {problems[0]}")
 
     def _hand_out(self, sheet: Sheet) -> None:
         """Give every machine the rows of its people."""
@@ -138,7 +138,8 @@ def _sources(hosts: Path, loader: DataLoader) -> list[Path]:
             return []  # said by that plugin
     for key in ("all", "vars", "mail_sources"):
         data = data.get(key) if isinstance(data, Mapping) else None
-    return [hosts.parent / str(name) for name in data] if isinstance(data, list) else []
+    names = data if isinstance(data, list) else [] if data is None else [data]
+    return [hosts.parent / str(name) for name in names]
 
 
 def _wrong_sources(sources: list[Path], sheet: Path) -> list[Problem]:

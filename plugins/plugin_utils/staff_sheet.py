@@ -25,7 +25,7 @@ _INVISIBLE = re.compile("[\u200b\u2060\ufeff]")
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 # Excel's hint to itself, alone on a line before the header: what stands between cells.
-_HINT = re.compile(r"sep=([,;\t|])[,;\t ]*", re.I | re.A)
+_HINT = re.compile(r" *sep=([,;\t|])[,;\t ]*", re.I | re.A)
 # A remark as a spreadsheet saves it: in quotes where it has to be, and padded with separators.
 _REMARK = re.compile(r'[ \t]*"?[ \t]*#')
 
@@ -61,7 +61,7 @@ def read_sheet(data: bytes, name: str = "staff.csv") -> Sheet:
     lines = ["" if line.lstrip().startswith("#") else line for line in _LINE_END.split(text)]
     # What is before the header: nothing, remarks, a hint.
     written = [number for number, line in enumerate(lines) if line.strip(" \t;,") and not _REMARK.match(line)]
-    hint = _HINT.fullmatch(lines[written[0]].strip()) if written else None
+    hint = _HINT.fullmatch(lines[written[0]]) if written else None
     if hint:
         lines[written.pop(0)] = ""
     if not wrong and not written:
