@@ -93,8 +93,8 @@ golden: .venv/dev ## write the golden files anew; read the difference before you
 	$(RUN) GOLDEN_UPDATE=1 pytest -q tests/golden
 
 .PHONY: fleet
-fleet: packages .venv/dev ## the container scenarios: real servers, real mail programs, over SSH
-	$(RUN) MOLECULE_GLOB='molecule/*/molecule.yml' molecule --base-config .config/molecule/config.yml test --all
+fleet: packages .venv/dev ## the container scenarios: real servers, real mail programs, over SSH (JOBS=3 at a time)
+	$(RUN) molecule/shared/scenarios.sh
 
 .PHONY: bench
 bench: packages .venv/dev ## measure; prints ratios taken side by side

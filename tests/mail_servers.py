@@ -11,36 +11,48 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 Talk = Callable[[socket.socket], None]
 DAY = datetime.timedelta(days=1)
 
 
 class Authority:
-    """A throw-away certificate authority below `folder`; `pem` is what has to be trusted."""
+    """A throw-away certificate authority below `folder`; `pem` is what has to be trusted. `above`: who signs it; nobody: it does itself."""
 
-    def __init__(self, folder: Path, name: str = "Test CA", organization: str = "", plain: bool = False) -> None:
+    def __init__(
+        self, folder: Path, name: str = "Test CA", organization: str = "", plain: bool = False, above: Authority | None = None
+    ) -> None:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name(name, organization)
+        signer = above or self
         now = datetime.datetime.now(datetime.UTC)
-        builder = self._builder(self._name, self._key, self._name, now - 400 * DAY, now + 400 * DAY)
+        builder = self._builder(self._name, self._key, signer._name, now - 400 * DAY, now + 400 * DAY)
+        if above:
+            builder = builder.add_extension(_FETCH, critical=False).add_extension(above._identifier(), critical=False)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         if not plain:  # what an authority that an antivirus makes up lacks
             usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
             builder = builder.add_extension(usage, critical=True)
             builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
         self._plain = plain
-        self.certificate = builder.sign(self._key, hashes.SHA256())
+        self.certificate = builder.sign(signer._key, hashes.SHA256())
         self.pem = folder / f"{name}.pem".replace("/", "-")
         self.pem.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
+
+    @property
+    def der(self) -> bytes:
+        return self.certificate.public_bytes(serialization.Encoding.DER)
+
+    def _identifier(self) -> x509.AuthorityKeyIdentifier:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
 
     @staticmethod
     def _builder(
@@ -49,24 +61,42 @@ class Authority:
         builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
         return builder.serial_number(x509.random_serial_number()).not_valid_before(begin).not_valid_after(end)
 
-    def context(self, names: Sequence[str] = ("localhost",), begin: int = -1, end: int = 100) -> ssl.SSLContext:
-        """A server's TLS context with a certificate for the names, valid from day `begin` to day `end` from today."""
+    def context(
+        self,
+        names: Sequence[str] = ("localhost",),
+        begin: int = -1,
+        end: int = 100,
+        sent: Sequence[Authority] = (),
+        fetch: bool = False,
+    ) -> ssl.SSLContext:
+        """A server's TLS context with a certificate for the names, valid from day `begin` to day `end` from today.
+
+        sent: whose certificates the server sends as well; fetch: its own names a place to fetch its issuer's from.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.datetime.now(datetime.UTC)
         builder = self._builder(_name(names[0], ""), key, self._name, now + begin * DAY, now + end * DAY)
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
         if not self._plain:
-            identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-            builder = builder.add_extension(identifier, critical=False)
+            builder = builder.add_extension(self._identifier(), critical=False)
+        if fetch:
+            builder = builder.add_extension(_FETCH, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         path = self._folder / f"{certificate.serial_number}.pem"
         path.write_bytes(
             key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
             + certificate.public_bytes(serialization.Encoding.PEM)
+            + b"".join(each.pem.read_bytes() for each in sent)
         )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(path)
         return context
+
+
+# Nobody may ever go there.
+_FETCH = x509.AuthorityInformationAccess(
+    [x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier("http://fetch.invalid/ca.crt"))]
+)
 
 
 def _name(common: str, organization: str) -> x509.Name:
@@ -151,7 +181,10 @@ class Smtp:
         auth: Sequence[str] = ("334 ", "535 5.7.8 Authentication failed"),
         starttls: str = "220 go on",
         delay: float = 0,
+        refuse: Mapping[str, str] | None = None,
     ) -> None:
+        """refuse: what a name in EHLO begins with -> the reply."""
+        self.refuse = refuse or {}
         self.context, self.before, self.after, self.greeting = context, before, after, greeting
         self.auth, self.starttls, self.delay = auth, starttls, delay
         self.heard: list[str] = []
@@ -174,7 +207,10 @@ class Smtp:
             while line := stream.readline(2000).decode().strip():
                 self.heard.append(line)
                 word = line.split()[0].upper()
-                if word == "EHLO":
+                refusal = next((reply for begin, reply in self.refuse.items() if line.partition(" ")[2].startswith(begin)), "")
+                if word == "EHLO" and refusal:
+                    self._say(connection, refusal)
+                elif word == "EHLO":
                     lines = ["test", *offers]
                     replies = [f"250{' ' if n == len(lines) - 1 else '-'}{each}" for n, each in enumerate(lines)]
                     self._say(connection, "\r\n".join(replies))

@@ -56,15 +56,17 @@ printf '127.0.0.1 localhost\n127.0.1.1 %s\n%s\n' '$1' '$NAMES' >/etc/hosts
 EOF
 }
 
-# The throw-away CA is trusted by the system's programs and, through a policy as an office would do it, by Thunderbird.
+# The throw-away CA stands for a public one: it is in the list of the distribution's own and, in place of being built in, a policy of
+# Thunderbird's.
 # Thunderbird fetches POP mail at its start; its question for the password would stand in the way of everything else.
 trust() {
   in_container "$1" sh -eu <<EOF
-echo '$CA' >/usr/local/share/ca-certificates/standin.crt
+echo '$CA' >/usr/share/ca-certificates/mozilla/standin.crt
+echo mozilla/standin.crt >>/etc/ca-certificates.conf
 update-ca-certificates >/dev/null 2>&1
 mkdir -p /etc/thunderbird/policies /etc/thunderbird/pref
 echo 'pref("mail.suppressAlertsForTests", true);' >/etc/thunderbird/pref/fleet.js
-echo '{"policies": {"Certificates": {"Install": ["/usr/local/share/ca-certificates/standin.crt"]}}}' \
+echo '{"policies": {"Certificates": {"Install": ["/usr/share/ca-certificates/mozilla/standin.crt"]}}}' \
   >/etc/thunderbird/policies/policies.json
 EOF
 }

@@ -5,6 +5,7 @@ profile named. It starts offline, so that it asks for no password before there i
 
     passwords  {user name: password}: remember them, go online, log in to every account and look into its inbox
     send_to    address: send one message from every identity through that identity's own outgoing server
+    connect    [[host, port]]: does it take their certificates? TLS from the first byte; "ok", or the code that it refuses with
     make       {type, hostname, username, email, full_name}: first make an account by hand, as the person might, unless it is there
     choose     user name: then choose names, a signature, folders and a second identity in that account, as the person might
 """
@@ -124,6 +125,24 @@ for (const server of servers) {
 return result;
 """
 
+CONNECTIONS = """
+const connections = async places => {
+  const service = Cc["@mozilla.org/network/socket-transport-service;1"].getService(Ci.nsISocketTransportService);
+  const result = {};
+  Services.io.offline = false;
+  for (const [host, port] of places) result[`${host}:${port}`] = await within(20, new Promise(resolve => {
+    const transport = service.createTransport(["ssl"], host, port, null, null);
+    const input = transport.openInputStream(0, 0, 0).QueryInterface(Ci.nsIAsyncInputStream);
+    transport.openOutputStream(Ci.nsITransport.OPEN_BLOCKING, 0, 0);
+    input.asyncWait({onInputStreamReady(stream) {
+      try { stream.available(); resolve("ok"); } catch (error) { resolve("0x" + error.result.toString(16)); }
+      transport.close(Cr.NS_OK);
+    }}, 0, 0, Services.tm.mainThread);
+  }));
+  return result;
+};
+"""
+
 SEND = """
 const [to, subject] = args;
 const result = {};
@@ -220,6 +239,8 @@ def main() -> None:
         if "choose" in request:
             thunderbird.run(CHOOSE, request["choose"])
         answer = thunderbird.run(LIST)
+        if "connect" in request:
+            answer["connections"] = thunderbird.run(CONNECTIONS + "return connections(args[0]);", request["connect"])
         if "passwords" in request:
             answer["logins"] = thunderbird.run(LOGIN, request["passwords"])
         if "send_to" in request:

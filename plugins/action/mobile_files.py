@@ -31,7 +31,7 @@ from ..plugin_utils.links import ending_warning, link_of
 from ..plugin_utils.loaded import Office, find_machines, find_office, policy_of
 from ..plugin_utils.model import DeviceOwner, Machine, check_office, device_owners
 from ..plugin_utils.plain import plain
-from ..plugin_utils.problem import Problem, counted, printable
+from ..plugin_utils.problem import Problem, counted, printable, quoted
 from ..plugin_utils.signing import Signer, Source, expiry_warning, load
 
 display = Display()
@@ -449,7 +449,8 @@ class Store:
     @staticmethod
     def _replace(path: Path, content: bytes) -> None:
         """Give `path` this content in one step: whoever reads it sees the old file or the new one."""
-        half = path.with_name(f".charter-mail.{os.getpid()}")
+        # Always the same name: what a run that was killed has left of it is written over by the next one.
+        half = path.with_name(f".{path.name}.half")
         try:
             half.write_bytes(content)
             half.replace(path)
@@ -466,7 +467,7 @@ def texts_of(language: str) -> tuple[Mapping[str, Any], list[Problem]]:
     catalogues = {path.stem: path for path in sorted((PLUGIN_UTILS / "handout_texts").glob("*.yml"))}
     found = []
     if language not in catalogues:
-        found.append(_wrong("language", f'"{printable(language)}" is not {" or ".join(catalogues)}'))
+        found.append(_wrong("language", f"{quoted(language)} is not {' or '.join(catalogues)}"))
     return yaml.safe_load(catalogues.get(language, catalogues["en"]).read_text(encoding="utf-8")), found
 
 

@@ -4,19 +4,19 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.msp.charter_mail.plugins.module_utils import site
 from ansible_collections.msp.charter_mail.plugins.module_utils.payload import pack
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.identity import file_name
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.links import server_of
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobile import PROFILES, profile_file
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.plain import plain
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.problem import quoted
 
 _TEXT = {"type": "str", "default": ""}
 _ARGUMENTS: dict[str, Any] = {
@@ -43,16 +43,17 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _, given = self.validate_argument_spec(_ARGUMENTS)
         given = plain(given)
-        data: dict[str, Any] = {"office": file_name(given["office"]), "state": given["state"], "names": []}
+        data: dict[str, Any] = {"office": _plain(file_name(given["office"]), "office"), "state": given["state"], "names": []}
         if given["state"] == "absent":
             return self._ask(data, task_vars)
         data |= _site(given)
         files = self._profiles(given)
-        content = {name: base64.b64encode(files[name]).decode() for name in files}
-        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-        data |= {"names": sorted(files), "digest": digest}
+        data |= {"names": sorted(files), "digest": site.digest(files)}
         result = self._ask(data, task_vars)
-        return self._ask({**data, "files": content}, task_vars) if result.get("send") else result
+        if result.get("send"):
+            data["files"] = {name: base64.b64encode(files[name]).decode() for name in files}
+            return self._ask(data, task_vars)
+        return result
 
     def _ask(self, data: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         result: dict[str, Any] = self._execute_module(
@@ -65,7 +66,7 @@ class ActionModule(ActionBase):
         """What is served: by folder and name, the profiles that are handed out."""
         found: dict[str, bytes] = {}
         for person in given["people"]:
-            folder = person["folder"]
+            folder = _plain(person["folder"], "folder")
             for kind in PROFILES:
                 if kind not in person["devices"]:
                     continue
@@ -79,10 +80,17 @@ class ActionModule(ActionBase):
         return found
 
 
+def _plain(name: str, option: str) -> str:
+    """The same, once it is known to be the name of one folder."""
+    if not site.is_plain(name):
+        raise AnsibleActionFail(f"{option}: {quoted(name)} is not the name of a folder; nothing was changed")
+    return name
+
+
 def _site(given: Mapping[str, Any]) -> dict[str, Any]:
     """What the office says, once nothing is wrong with it."""
-    site, found = server_of(given)
-    if not site:
+    where, found = server_of(given)
+    if not where:
         # Not in the words of other checks: nginx may have been installed by now.
         raise AnsibleActionFail("the profiles are served as before, for this is wrong:\n" + "\n".join(map(str, found)))
-    return {**site._asdict(), "secret": given["link_secret"], "certificate": given["certificate"], "key": given["key"]}
+    return {**where._asdict(), "secret": given["link_secret"], "certificate": given["certificate"], "key": given["key"]}

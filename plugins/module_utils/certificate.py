@@ -13,7 +13,7 @@ import os
 import ssl
 import tempfile
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.msp.charter_mail.plugins.module_utils.wire import shown
 
@@ -35,6 +35,28 @@ def describe(der: bytes) -> Dict[str, Any]:
         "days_left": None if not_after is None else int((not_after - time.time()) // 86400),
         "sha256": hashlib.sha256(der).hexdigest(),
     }
+
+
+def chain(sent: Sequence[bytes]) -> Dict[str, Any]:
+    """What a server sent (DER, its own certificate first): sent, how many; lacks, the name of the first issuer on the way up that it left
+    out, empty where the way ends in a certificate that signs itself; depth, how many steps up that is; named, whether the last on the way
+    says where the missing one is (RFC 5280 section 4.2.2.1). The place is read, never visited.
+    """
+    fields = [_decode(der) for der in sent[:10]]
+    here, depth = fields[0], 0
+    while here.get("issuer") != here.get("subject") and depth < len(fields):
+        above = next((each for each in fields if each.get("subject") == here.get("issuer")), None)
+        if above is None:
+            break
+        here, depth = above, depth + 1
+    ends = here.get("issuer") == here.get("subject")
+    return {"sent": len(sent), "lacks": "" if ends else _name(here["issuer"]), "depth": depth, "named": bool(here.get("caIssuers"))}
+
+
+def signs_itself(der: bytes) -> bool:
+    """Whether a certificate's issuer is its subject; so it is with one that cannot be read."""
+    fields = _decode(der)
+    return fields.get("issuer") == fields.get("subject")
 
 
 def _decode(der: bytes) -> Dict[str, Any]:

@@ -13,28 +13,23 @@ Runs on targets: Python 3.8, standard library only.
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
-import selectors
 import socket
 import ssl
 import threading
 import time
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.msp.charter_mail.plugins.module_utils import certificate, verdicts, wire
+from ansible_collections.msp.charter_mail.plugins.module_utils import authority, certificate, race, trust, verdicts, wire
 from ansible_collections.msp.charter_mail.plugins.module_utils.masking import mask
+from ansible_collections.msp.charter_mail.plugins.module_utils.race import FAMILIES, Race
 
 Facts = Dict[str, Any]
 
-FAMILIES: Dict[int, str] = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
 PER_FAMILY = 2
 """How many addresses of each family are tried; providers have many that are alike."""
 
 # The name is not there, as opposed to: nobody could tell. EAI_NODATA is missing on some systems.
 _NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
-# X.509 checks that Python has switched on by default since 3.13 and Python 3.8 to 3.12 can switch on as well.
-_STRICT = ssl.VERIFY_X509_STRICT
 # OpenSSL's words for an answer that is no TLS at all.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
 _HOST_MISMATCH = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
@@ -53,10 +48,10 @@ def probe(endpoints: List[Facts], known: List[Facts], seconds: float, logins: Op
 
     known: who is known to sit in the way, see :func:`certificate.interceptor`.
     """
-    trust = Trust()
+    whom = trust.Trust()
     # A server that was told a password may repeat it to whoever comes next.
     secrets = [login.password for login in logins or []]
-    looks = [Look(endpoint, seconds, trust, secrets) for endpoint in endpoints]
+    looks = [Look(endpoint, seconds, whom, secrets) for endpoint in endpoints]
     threads = [threading.Thread(target=look.run, daemon=True) for look in looks]
     for thread in threads:
         thread.start()
@@ -79,10 +74,10 @@ def _try(look: Look, result: Facts, login: Login) -> bool:
     if result["verdict"] != "ok":
         attempts.append({"username": login.username, "ok": None, "text": "not tried, because the server is not as it should be"})
         return True
-    look.end = time.monotonic() + look.step * 2
+    look.end = time.monotonic() + look.step * 2  # servers answer a wrong password slowly, on purpose
     try:
         reply = look.login(login.username, login.password)
-    except (OSError, Stopped, wire.Closed, wire.Late, wire.NotMail) as error:
+    except _ENDS as error:
         attempts.append({"username": login.username, "ok": None, "text": "broke off: %s" % words(error)})
         return False
     attempts.append({"username": login.username, "ok": reply.good is True, "busy": reply.busy, "text": reply.text})
@@ -92,21 +87,27 @@ def _try(look: Look, result: Facts, login: Login) -> bool:
 class Look:
     """One look at one endpoint. Facts that are there so far are in ``facts``."""
 
-    def __init__(self, endpoint: Facts, seconds: float, trust: Trust, secrets: Sequence[str] = ()) -> None:
+    def __init__(self, endpoint: Facts, seconds: float, whom: trust.Trust, secrets: Sequence[str] = ()) -> None:
         self.endpoint = endpoint
         self._secrets = secrets
-        self._trust = trust
+        self._trust = whom
         self.begin = time.monotonic()
         self.end = self.begin + seconds
         self.step = max(0.5, seconds / 4)
         self.facts: Facts = {"endpoint": endpoint, "dns": None, "tcp": [], "greeting": None, "tls": None, "certificate": None}
         self._place: Optional[Tuple[int, str]] = None  # family and address that answered
         self._mechanisms: List[str] = []
+        self._spare = self.step
         self._lock = threading.Lock()
 
-    # How long something may take from now on.
-    def _until(self, seconds: Optional[float] = None) -> float:
-        return min(self.end, time.monotonic() + (self.step if seconds is None else seconds))
+    # Until when a name or a connection is waited for.
+    def _until(self) -> float:
+        return min(self.end, time.monotonic() + self.step)
+
+    # Until when the answers of somebody who took the connection are waited for, which a mail program does for a minute or more:
+    # all the time there is, but for what the first conversation must spare for a second.
+    def _answered(self) -> float:
+        return self.end - self._spare
 
     def run(self) -> None:
         """Go as far as it goes. Never raises."""
@@ -114,21 +115,21 @@ class Look:
             self._run()
         except Exception as error:  # a fault here must be seen, and must not hide what was found
             self._note(fault="%s: %s" % (type(error).__name__, error))
-        self._note(ms=_ms(self.begin))
+        self._note(ms=race.ms(self.begin))
 
     def result(self, known: List[Facts]) -> Facts:
         """The facts with verdict, advice and notes."""
         with self._lock:
             facts = dict(self.facts)
-        facts.setdefault("ms", _ms(self.begin))
+        facts.setdefault("ms", race.ms(self.begin))
         return {**facts, **verdicts.judge(facts, known)}
 
     def _note(self, **found: Any) -> None:
         with self._lock:
             self.facts.update(found)
 
-    def _masked(self, words: List[str]) -> List[str]:
-        return [word if word in verdicts.PASSWORD_MECHANISMS else mask(word, self._secrets) for word in words]
+    def _masked(self, words: Optional[List[str]]) -> Optional[List[str]]:
+        return None if words is None else [word if word in verdicts.PASSWORD_MECHANISMS else mask(word, self._secrets) for word in words]
 
     def _run(self) -> None:
         addresses = self._resolve()
@@ -163,12 +164,15 @@ class Look:
         threads = [threading.Thread(target=ask, args=(family,), daemon=True) for family in FAMILIES]
         for thread in threads:
             thread.start()
-        end = self._until()
         for thread in threads:
-            thread.join(max(0.0, end - time.monotonic()))
+            thread.join(max(0.0, self.begin + self.step - time.monotonic()))
+        for thread in threads:
+            # Without any address there is nothing else to do: a first name server that is dead costs five seconds and more.
+            if not any(isinstance(answer, list) for answer in list(found.values())):
+                thread.join(max(0.0, self._answered() - time.monotonic()))
         lists = {family: answer for family, answer in list(found.items()) if isinstance(answer, list)}
         errors = [answer for answer in list(found.values()) if not isinstance(answer, list)]
-        dns: Facts = {"a": lists.get(socket.AF_INET, []), "aaaa": lists.get(socket.AF_INET6, []), "ms": _ms(start), "error": None}
+        dns: Facts = {"a": lists.get(socket.AF_INET, []), "aaaa": lists.get(socket.AF_INET6, []), "ms": race.ms(start), "error": None}
         if not lists:
             codes = {getattr(error, "errno", None) for error in errors}
             if len(errors) < len(FAMILIES):
@@ -186,10 +190,12 @@ class Look:
     def _talk(self, first: socket.socket) -> None:
         with self._session(self._trust.context(strict=True), first) as session:
             if session.failure is None:
-                self._trusted()
+                self._note(verify={"chain_ok": True, "strict_ok": True, "host_ok": True, "code": 0, "message": "", "lists": {}})
                 self._inside(session)
-                return
-        if isinstance(session.failure, ssl.SSLCertVerificationError):
+        self._spare = 0.0
+        if session.failure is None:
+            self._compare(session)
+        elif isinstance(session.failure, ssl.SSLCertVerificationError):
             self._untrusted(session.failure)
         elif self.endpoint["security"] == "tls":
             self._no_tls(session.failure)
@@ -216,7 +222,7 @@ class Look:
         with contextlib.ExitStack() as stack:
             try:
                 self._before(self._dialog(self._connect(stack)))
-            except (OSError, Stopped, wire.Closed, wire.Late, wire.NotMail) as error:
+            except _ENDS as error:
                 if not isinstance(error, Stopped):
                     self._note(broke=_broken(error))
         if self.facts["greeting"]:
@@ -225,18 +231,16 @@ class Look:
     def _from_the_first_byte(self) -> None:
         """A greeting in plain text did not come: does it speak TLS from the first byte?"""
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError, ValueError):
-            secure = self._handshake(self._trust.context(verify=False), self._connect(stack))
+            secure = self._handshake(self._trust.context(None), self._connect(stack))
             stack.callback(secure.close)
             self._note(speaks="tls", tls=_tls(secure), certificate=_describe(secure))
-
-    def _trusted(self) -> None:
-        self._note(verify={"chain_ok": True, "strict_ok": True, "host_ok": True, "code": 0, "message": ""})
 
     def _untrusted(self, error: ssl.SSLCertVerificationError) -> None:
         """The certificate did not pass every check: see which, by trying again with fewer, the last time with none to read it."""
         verify: Facts = {"chain_ok": False, "strict_ok": False, "host_ok": None, "code": error.verify_code, "message": error.verify_message}
+        verify["lists"] = {}
         self._note(verify=verify)
-        with self._session(self._trust.context(verify=False)) as session:
+        with self._session(self._trust.context(None)) as session:
             if session.failure is None:
                 self._inside(session)
             else:
@@ -246,17 +250,49 @@ class Look:
             verify["host_ok"] = certificate.covers(str(self.endpoint["host"]), names)
         elif error.verify_code in _HOST_MISMATCH:
             verify["host_ok"] = False
-        with self._session(self._trust.context(host=False)) as session:
-            chain = session.failure
-            verify["chain_ok"] = chain is None
-            if isinstance(chain, ssl.SSLCertVerificationError):
-                verify.update(code=chain.verify_code, message=chain.verify_message)
+        chain = None
+        if error.verify_code not in authority.NO_ISSUER:
+            with self._session(self._trust.context(host=False)) as session:
+                chain = session
+            verify["chain_ok"] = chain.failure is None
+            if isinstance(chain.failure, ssl.SSLCertVerificationError):
+                verify.update(code=chain.failure.verify_code, message=chain.failure.verify_message)
         if verify["chain_ok"]:
             with self._session(self._trust.context(strict=True, host=False)) as session:
                 verify["strict_ok"] = session.failure is None
             if verify["strict_ok"] and verify["host_ok"] is None:
                 verify["host_ok"] = False  # chain and dates passed, so it was the name
         self._note(verify=dict(verify))
+        if verify["chain_ok"] or verify["code"] in authority.NO_ISSUER:
+            self._compare(chain)
+
+    def _compare(self, trusted: Optional[Session]) -> None:
+        """Which other lists lead to an authority of theirs. trusted: the session in which one of the machine's did, if any.
+
+        What that session shows to be in a list needs no second look; else the server is asked once more, with that list.
+        """
+        lists: Dict[str, Optional[bool]] = {}
+        for name in trust.LISTS:
+            # Policies add to what Thunderbird has; what was completed here matters where the public authorities alone do not do.
+            asked = {
+                "policies": lists.get("thunderbird") is False,
+                "completed": trusted is not None and lists.get("distribution") is False and not lists.get("thunderbird"),
+            }
+            lists[name] = self._leads_to(name, trusted) if asked.get(name, True) else None
+            self._note(verify={**self.facts["verify"], "lists": dict(lists)})
+
+    def _leads_to(self, name: str, trusted: Optional[Session]) -> Optional[bool]:
+        authorities = self._trust.authorities(name)
+        if authorities is None:
+            return None
+        if trusted and trusted.verified and trusted.sent:
+            *between, last = trusted.verified[1:] or trusted.verified
+            if last in authorities and {*between} <= {*trusted.sent, *authorities}:
+                return True
+        with self._session(self._trust.context(name)) as session:
+            if session.failure is None:
+                return True
+        return False if isinstance(session.failure, ssl.SSLCertVerificationError) else None
 
     @contextlib.contextmanager
     def _session(self, context: ssl.SSLContext, first: Optional[socket.socket] = None) -> Iterator[Session]:
@@ -271,12 +307,13 @@ class Look:
                 stack.callback(secure.close)
                 self._note(tls=_tls(secure), certificate=_describe(secure))
                 session.dialog = self._dialog(secure)
-            except (OSError, ValueError, Stopped, wire.Closed, wire.Late, wire.NotMail) as error:
+                session.verified, session.sent = trust.verified(secure), getattr(secure, "sent", None)
+            except (ValueError, *_ENDS) as error:
                 session.failure = error
             yield session
 
     def _handshake(self, context: ssl.SSLContext, connection: socket.socket) -> ssl.SSLSocket:
-        connection.settimeout(max(0.01, self._until() - time.monotonic()))
+        connection.settimeout(max(0.01, self._answered() - time.monotonic()))
         return context.wrap_socket(connection, server_hostname=str(self.endpoint["host"]))
 
     def _connect(self, stack: contextlib.ExitStack, first: Optional[socket.socket] = None) -> socket.socket:
@@ -294,18 +331,18 @@ class Look:
         return connection
 
     def _dialog(self, connection: socket.socket) -> wire.Dialog:
-        return wire.DIALOGS[self.endpoint["service"]](wire.Wire(connection, self._until(), self._secrets))
+        return wire.DIALOGS[self.endpoint["service"]](wire.Wire(connection, self._answered(), self._secrets))
 
     def _upgrade(self, connection: socket.socket) -> None:
         """Greeting, what is offered, STARTTLS. Raises Stopped where the server has no more to say to us."""
         dialog = self._dialog(connection)
         self._before(dialog)
-        dialog.wire.end = self._until()
-        offered = bool(self.facts["starttls"]["offered"])
-        if not offered:
+        before = self.facts["starttls"]
+        if before["offered"] is False:
             raise Stopped("no STARTTLS")
         reply = dialog.ask(dialog.STARTTLS)
-        self._note(starttls={"offered": True, "accepted": bool(reply.good), "text": reply.text})
+        if not before["accepted"]:  # a server that has it has it, even if it had enough of us
+            self._note(starttls={"offered": before["offered"], "accepted": bool(reply.good), "text": reply.text, "busy": reply.busy})
         if not reply.good:
             raise Stopped("no STARTTLS")
         if dialog.wire.unread:
@@ -315,23 +352,18 @@ class Look:
     def _before(self, dialog: wire.Dialog) -> None:
         """What a server says and offers before TLS. Asked once; a second connection only greets."""
         known = self.facts["greeting"] is not None
-        greeting = dialog.greeting()
-        if not known:
-            self._note(greeting={"good": greeting.good, "text": greeting.text, "busy": greeting.busy})
+        greeting = self._greeting(dialog)
         if not greeting.good:
             raise Stopped("turned away")
-        dialog.wire.end = self._until()
-        before = dialog.capabilities()
+        before = self._offered(dialog)
         if known and self.facts.get("starttls"):
             return
-        mechanisms = dialog.mechanisms(before)
-        # IMAP's command LOGIN is there unless the server says it is not.
+        offered = None if before is None else any(word.split(" ")[0] == dialog.STARTTLS for word in before)
         self._note(
             capabilities={"before": self._masked(before), "after": []},
-            starttls={"offered": any(word.split(" ")[0] == dialog.STARTTLS for word in before), "accepted": None, "text": ""},
-            auth={"before": self._masked(mechanisms), "refused_before": None, "after": []},
+            starttls={"offered": offered, "accepted": None, "text": ""},
+            auth={"before": None if before is None else self._masked(dialog.mechanisms(before)), "refused_before": None},
         )
-        dialog.wire.end = self._until()
         refused = dialog.open_auth()
         auth = dict(self.facts["auth"])
         auth["refused_before"] = refused.good is False
@@ -342,22 +374,31 @@ class Look:
         dialog = session.dialog
         assert dialog is not None
         try:
-            if self.endpoint["security"] == "tls":
-                greeting = dialog.greeting()
-                self._note(greeting={"good": greeting.good, "text": greeting.text, "busy": greeting.busy})
-                if not greeting.good:
-                    return
-            dialog.wire.end = self._until()
-            after = dialog.capabilities()
-            self._mechanisms = dialog.mechanisms(after)
+            if self.endpoint["security"] == "tls" and not self._greeting(dialog).good:
+                return
+            after = self._offered(dialog)
+            mechanisms = None if after is None else dialog.mechanisms(after)
+            self._mechanisms = mechanisms or []
             before = (self.facts.get("capabilities") or {}).get("before", [])
             auth = self.facts.get("auth") or {"before": [], "refused_before": None}
-            self._note(capabilities={"before": before, "after": self._masked(after)})
-            self._note(auth={**auth, "after": self._masked(self._mechanisms)})
+            self._note(capabilities={"before": before, "after": self._masked(after)}, auth={**auth, "after": self._masked(mechanisms)})
             with contextlib.suppress(OSError, wire.Late):
                 dialog.wire.send("a9 LOGOUT" if self.endpoint["service"] == "imap" else "QUIT")
-        except (OSError, wire.Closed, wire.Late, wire.NotMail) as error:
+        except _ENDS as error:
             self._note(broke=_broken(error))
+
+    def _greeting(self, dialog: wire.Dialog) -> wire.Reply:
+        start = time.monotonic()
+        said = dialog.greeting()
+        if self.facts["greeting"] is None:
+            self._note(greeting={"good": said.good, "text": said.text, "busy": said.busy, "ms": race.ms(start)})
+        return said
+
+    def _offered(self, dialog: wire.Dialog) -> Optional[List[str]]:
+        offered = dialog.capabilities()
+        if dialog.remark:
+            self._note(remark=dialog.remark)
+        return offered
 
     def login(self, username: str, password: str) -> wire.Reply:
         """Sign in once, over a connection whose certificate passed every check. Raises what a Dialog raises, OSError, Stopped."""
@@ -372,37 +413,7 @@ class Look:
                     return greeting
             if self.endpoint["service"] == "smtp":
                 dialog.capabilities()  # EHLO comes first
-            dialog.wire.end = self._until(self.step * 2)  # servers answer a wrong password slowly, on purpose
             return dialog.login(username, password, self._mechanisms)
-
-
-class Trust:
-    """TLS contexts, 1.2 or later, against the machine's own trust store; one of a kind for all looks, for it takes some MB and time."""
-
-    def __init__(self) -> None:
-        self._contexts: Dict[Tuple[bool, bool, bool], ssl.SSLContext] = {}
-        self._lock = threading.Lock()
-
-    def context(self, verify: bool = True, strict: bool = False, host: bool = True) -> ssl.SSLContext:
-        """verify: the certificate at all; strict: with the checks newer programs make; host: its name too."""
-        with self._lock:
-            kind = (verify, strict, host)
-            if kind not in self._contexts:
-                self._contexts[kind] = self._make(*kind)
-            return self._contexts[kind]
-
-    @staticmethod
-    def _make(verify: bool, strict: bool, host: bool) -> ssl.SSLContext:
-        if not verify:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        else:
-            context = ssl.create_default_context()
-            context.verify_flags = context.verify_flags | _STRICT if strict else context.verify_flags & ~_STRICT
-            context.check_hostname = host
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        return context
 
 
 class Session:
@@ -411,96 +422,16 @@ class Session:
     def __init__(self) -> None:
         self.dialog: Optional[wire.Dialog] = None
         self.failure: Optional[BaseException] = None
+        self.verified: Optional[List[bytes]] = None
+        self.sent: Optional[List[bytes]] = None
 
 
 class Stopped(Exception):
     """There is nothing to go on with; the facts say why."""
 
 
-class Race:
-    """Connect to several addresses at once; the first that answers wins, the others are waited for at the end.
-
-    A mail program does it in some such way (RFC 8305), and a technician wants to know of a family that hangs.
-    """
-
-    def __init__(self, addresses: List[Tuple[int, str]], port: int, end: float) -> None:
-        self._begin = time.monotonic()
-        self._end = end
-        self._selector = selectors.DefaultSelector()
-        self._results: Dict[Tuple[int, str], Facts] = {}
-        self.winner: Optional[Tuple[int, str]] = None
-        for place in addresses:
-            self._results[place] = {"ip": place[1], "family": FAMILIES[place[0]], "ok": None, "ms": None, "error": None, "kind": None}
-            self._start(place, port)
-
-    def _start(self, place: Tuple[int, str], port: int) -> None:
-        connection = None
-        try:
-            connection = socket.socket(place[0], socket.SOCK_STREAM)
-            connection.setblocking(False)
-            code = connection.connect_ex((place[1], port))
-        except OSError as error:
-            if connection is not None:
-                connection.close()
-            self._failed(place, error.errno or 0)
-            return
-        if code in (0, errno.EINPROGRESS):
-            self._selector.register(connection, selectors.EVENT_WRITE, place)
-        else:
-            connection.close()
-            self._failed(place, code)
-
-    def _failed(self, place: Tuple[int, str], code: int) -> None:
-        kind = "refused" if code in (errno.ECONNREFUSED, errno.ECONNRESET) else "unreachable"
-        # No address of this family here is no news: the machine has no such network.
-        if code in (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-            kind = "no network"
-        self._results[place].update(ok=False, ms=_ms(self._begin), error=os.strerror(code).lower(), kind=kind)
-
-    def first(self) -> Optional[socket.socket]:
-        """The first connection that stands, None when there is none in time."""
-        while self._selector.get_map():
-            for connection, place in self._ready():
-                self._won(connection, place)
-                if self.winner == place:
-                    return connection
-            if time.monotonic() >= self._end:
-                break
-        return None
-
-    def finish(self) -> None:
-        """Wait for the rest and close it."""
-        while self._selector.get_map() and time.monotonic() < self._end:
-            for connection, place in self._ready():
-                self._won(connection, place)
-                connection.close()
-        for key in list(self._selector.get_map().values()):
-            key.fileobj.close()  # type: ignore[union-attr]  # only sockets are registered
-            self._results[key.data].update(ok=False, ms=_ms(self._begin), error="no answer", kind="timeout")
-        self._selector.close()
-
-    def _won(self, connection: socket.socket, place: Tuple[int, str]) -> None:
-        self._results[place].update(ok=True, ms=_ms(self._begin))
-        if self.winner is None:
-            connection.setblocking(True)
-            self.winner = place
-
-    def _ready(self) -> List[Tuple[socket.socket, Tuple[int, str]]]:
-        found = []
-        for key, _events in self._selector.select(max(0.0, self._end - time.monotonic())):
-            connection: socket.socket = key.fileobj  # type: ignore[assignment]  # the same
-            self._selector.unregister(connection)
-            code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if code:
-                connection.close()
-                self._failed(key.data, code)
-            else:
-                found.append((connection, key.data))
-        return found
-
-    def results(self) -> List[Facts]:
-        """One per address: ip, family, ok, ms, error, kind (timeout, refused, unreachable, no network)."""
-        return [dict(result) for result in self._results.values()]
+_ENDS = (OSError, Stopped, wire.Closed, wire.Late, wire.NotMail, wire.Refused)
+"""How a conversation ends before it should."""
 
 
 def _tls(secure: ssl.SSLSocket) -> Facts:
@@ -510,7 +441,10 @@ def _tls(secure: ssl.SSLSocket) -> Facts:
 
 def _describe(secure: ssl.SSLSocket) -> Optional[Facts]:
     der = secure.getpeercert(binary_form=True)
-    return certificate.describe(der) if der else None
+    if not der:
+        return None
+    sent = getattr(secure, "sent", None)
+    return {**certificate.describe(der), "chain": certificate.chain(sent) if sent else None}
 
 
 def _failed(error: Optional[BaseException]) -> Facts:
@@ -524,8 +458,10 @@ def _failed(error: Optional[BaseException]) -> Facts:
 
 
 def _broken(error: Optional[BaseException]) -> Facts:
-    """How a conversation ended too early: kind (timeout, closed, garbage) and the words for it."""
+    """How a conversation ended too early: kind (timeout, closed, garbage, refused, busy) and the words for it."""
     kind = {wire.NotMail: "garbage", wire.Late: "timeout", socket.timeout: "timeout"}.get(type(error), "closed")
+    if isinstance(error, wire.Refused):
+        kind = "busy" if error.reply.busy else "refused"
     return {"kind": kind, "text": words(error)}
 
 
@@ -543,7 +479,3 @@ def words(error: Optional[BaseException]) -> str:
     if isinstance(error, OSError) and error.errno and error.strerror:
         return str(error.strerror).lower()
     return wire.shown(str(error)) or type(error).__name__
-
-
-def _ms(since: float) -> int:
-    return int((time.monotonic() - since) * 1000)

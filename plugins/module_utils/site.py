@@ -1,13 +1,20 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The configuration with which nginx serves an office's profiles, as text.
+"""The site with which nginx serves an office's profiles: names, links and configuration, as text.
 
-Runs on machines: Python 3.8, standard library only. Pure, no I/O.
+Used on both sides. Python 3.8, standard library only. Pure, no I/O.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import re
+import sys
 from typing import Any, Dict, List
+from urllib.parse import quote
+
+from ansible_collections.msp.charter_mail.plugins.module_utils.nginx import in_listen
 
 # What nginx says when a name is served twice; then one of the two sites is silently ignored.
 _TWICE = 'conflicting server name "%s"'
@@ -63,9 +70,48 @@ server {
 """
 
 
-def render(site: Dict[str, Any], root: str, ipv6: bool) -> str:
-    """The file for conf.d. site: host, port, prefix, certificate, key, secret, all of them checked. root: where the folders are."""
-    listen = ["listen %d ssl;" % site["port"]] + (["listen [::]:%d ssl;" % site["port"]] if ipv6 else [])
+def is_plain(name: str) -> bool:
+    """Whether this is the name of one file or folder, and of none above."""
+    return name not in ("", ".", "..") and not re.search(r"[/\\\x00-\x1f\x7f]", name)
+
+
+def is_profile(name: str) -> bool:
+    """Whether this is the name of a profile below an office's folder: one folder and one file."""
+    folder, _, file = name.partition("/")
+    return is_plain(folder) and is_plain(file)
+
+
+def digest(profiles: Dict[str, bytes]) -> str:
+    """What tells one set of profiles, by folder and name, from any other; the name of the folder that they are in on the server."""
+    content = {name: base64.b64encode(profiles[name]).decode() for name in profiles}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def token(seconds: int, folder: str, secret: str) -> str:
+    """The part of a link that nobody can guess. seconds: when it ends, since 1970. folder: whose it is, as links have it.
+
+    "<seconds>-<digest>", where the digest is of "<seconds> <folder> <secret>", as nginx's ngx_http_secure_link_module computes it (source:
+    nginx.org/en/docs/http/ngx_http_secure_link_module.html). MD5, the one thing that module knows, does here: who forges a link has to find
+    the digest of a text that is partly unknown, and collisions, which MD5 is weak against, do not help with that; the secret is the end of
+    the text, so that no known digest can be carried on; and it has at least 32 characters, so that it cannot be found by trying.
+    """
+    # Python 3.8 does not know the argument, without which a Python under FIPS refuses.
+    known: Dict[str, Any] = {"usedforsecurity": False} if sys.version_info >= (3, 9) else {}
+    made = hashlib.md5(("%d %s %s" % (seconds, folder, secret)).encode(), **known)
+    return "%d-%s" % (seconds, base64.urlsafe_b64encode(made.digest()).rstrip(b"=").decode())
+
+
+def quoted(name: str) -> str:
+    """A name as a part of a link."""
+    return quote(name, safe="")
+
+
+def render(site: Dict[str, Any], root: str, addresses: List[str]) -> str:
+    """The file for conf.d. site: host, port, prefix, certificate, key, secret, all of them checked. root: where the folders are.
+
+    addresses: where nginx takes connections.
+    """
+    listen = ["listen %s ssl;" % in_listen(address, site["port"]) for address in addresses]
     values = dict(site, root=root, listen="\n    ".join(listen), prefix=site["prefix"].replace(".", "[.]"))
     return _TEMPLATE % values
 

@@ -11,7 +11,7 @@ import re
 import time
 from typing import Any, Dict, List, Optional, Set, Tuple
 
-from ansible_collections.msp.charter_mail.plugins.module_utils import certificate
+from ansible_collections.msp.charter_mail.plugins.module_utils import authority
 
 Facts = Dict[str, Any]
 
@@ -19,10 +19,13 @@ VERDICTS = (
     "ok",
     "dns",
     "blocked",
+    "slow",
     "refused",
     "wrong_tls_mode",
     "starttls_stripped",
     "untrusted",
+    "incomplete_chain",
+    "unknown_root",
     "name_mismatch",
     "expired",
     "intercepted",
@@ -37,6 +40,7 @@ PASSWORD_MECHANISMS = ("PLAIN", "LOGIN")
 
 _SERVICES = {"imap": "IMAP", "pop": "POP", "smtp": "SMTP"}
 _NOT_YET, _EXPIRED = 9, 10  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
+_SLOW = 2000  # milliseconds from which an answer is worth a word
 
 STEPS = ("name", "connection", "greeting", "starttls", "tls", "certificate", "auth", "login")
 """What a mail program does; with TLS from the first byte the greeting comes after the certificate."""
@@ -108,10 +112,21 @@ _ADVICE: Dict[str, Tuple[str, str, str]] = {
         "tls",
         "%(place)s speaks plain text and offers no TLS: something on the way took it out, or this is not the provider's server.",
     ),
+    "plain text": (
+        "wrong_tls_mode",
+        "tls",
+        "%(place)s speaks plain text, where TLS from the first byte is set, and does not say whether it has STARTTLS: %(hint)s.",
+    ),
     "held up": (
-        "blocked",
+        "slow",
         "greeting",
-        "%(place)s takes the connection but says nothing useful in time (%(error)s): a firewall or mail scanner on the way holds it up.",
+        "%(place)s takes the connection but says nothing useful in the time of this look (%(error)s): the server is slow, or a firewall or "
+        "mail scanner on the way holds it up. A mail program waits a minute or more.",
+    ),
+    "hello refused": (
+        "refused",
+        "greeting",
+        'The server at %(place)s does not let this machine say who it is ("%(error)s"): ask the provider what it wants to be greeted with.',
     ),
     "not mail": (
         "refused",
@@ -126,8 +141,8 @@ _ADVICE: Dict[str, Tuple[str, str, str]] = {
     "STARTTLS refused": (
         "starttls_stripped",
         "starttls",
-        '%(place)s offers %(starttls)s but refuses it ("%(said)s"): a firewall or mail scanner on the way takes it '
-        "out. Nothing is sent without it.",
+        '%(place)s refuses %(starttls)s ("%(said)s"): a firewall or mail scanner on the way takes it out, or the server is not set up '
+        "for it. Nothing is sent without it.",
     ),
     "STARTTLS missing": (
         "starttls_stripped",
@@ -136,9 +151,10 @@ _ADVICE: Dict[str, Tuple[str, str, str]] = {
         "Nothing is sent without it.",
     ),
     "TLS held up": (
-        "blocked",
+        "slow",
         "tls",
-        "%(place)s takes the connection but does not answer TLS in time: a firewall or mail scanner on the way holds it up.",
+        "%(place)s takes the connection but does not answer TLS in the time of this look: the server is slow, or a firewall or mail "
+        "scanner on the way holds it up. A mail program waits a minute or more.",
     ),
     "TLS cut": (
         "refused",
@@ -154,6 +170,37 @@ _ADVICE: Dict[str, Tuple[str, str, str]] = {
         "intercepted",
         "certificate",
         '%(product)s reads the connection to %(place)s: the certificate is from "%(issuer)s", which this machine %(trusts)s. %(remedy)s',
+    ),
+    "local authority": (
+        "intercepted",
+        "certificate",
+        'The connection to %(place)s is intercepted by "%(issuer)s": that authority is not public, somebody added it to this machine'
+        "%(own)s. Find the antivirus, web filter or firewall of that name and have it leave this server alone; if the authority is the "
+        "office's own, name it in reachability_interceptors.",
+    ),
+    "issuer left out": (
+        "incomplete_chain",
+        "certificate",
+        'The server at %(place)s leaves out a certificate, that of "%(lacks)s", which signed its own: %(refuse)s; programs that fetch it '
+        "themselves (Outlook, Apple Mail) do not notice. The provider must send it.",
+    ),
+    "unknown to Thunderbird": (
+        "unknown_root",
+        "certificate",
+        "Thunderbird will not take the certificate of %(place)s: its authority, %(public)s, is not in Thunderbird's own list (issuer "
+        '"%(issuer)s")%(others)s. Bring Thunderbird up to date; if that does not help, the provider must change its authority.',
+    ),
+    "unknown to the machine": (
+        "unknown_root",
+        "certificate",
+        'The authority of the certificate of %(place)s is public, but not in this machine\'s list (issuer "%(issuer)s"): %(others)s will '
+        "not take it%(own)s. Bring the machine's list up to date (package ca-certificates).",
+    ),
+    "unknown to all": (
+        "unknown_root",
+        "certificate",
+        'The certificate of %(place)s leads to "%(lacks)s", which the server does not send and no list here has (%(refuse)s): '
+        "if it is the same from another network, the provider's authority is newer than the lists here, or a certificate is left out.",
     ),
     "untrusted": (
         "untrusted",
@@ -178,9 +225,9 @@ _ADVICE: Dict[str, Tuple[str, str, str]] = {
         "The certificate of %(place)s is for %(names)s: the server name is wrong, or another server answers.",
     ),
     "silent in TLS": (
-        "refused",
+        "slow",
         "auth",
-        "%(place)s says nothing more once TLS stands: the server or a mail scanner on the way is in trouble.",
+        "%(place)s says nothing more once TLS stands, in the time of this look: the server or a mail scanner on the way is slow.",
     ),
     "no password": (
         "no_auth",
@@ -207,14 +254,16 @@ _ADVICE: Dict[str, Tuple[str, str, str]] = {
 
 
 def judge(facts: Facts, known: List[Facts]) -> Facts:
-    """verdict, step (of STEPS; "" when all is well), advice and notes. Facts may end anywhere: what comes later was not reached then.
+    """verdict, step (of STEPS; "" when all is well), advice, notes, and what is known of each of the steps.
+
+    Facts may end anywhere: what comes later was not reached then.
 
     known: who is known to sit in the way, see certificate.interceptor.
     """
     endpoint = facts["endpoint"]
     fault = _fault(facts, known)
     if fault is None:
-        return {"verdict": "ok", "step": "", "advice": "Works.", "notes": _notes(facts)}
+        return {"verdict": "ok", "step": "", "advice": "Works.", "notes": _notes(facts, known), "steps": _steps(facts)}
     verdict, step, advice = _ADVICE[fault[0]]
     about = {
         **endpoint,
@@ -223,19 +272,49 @@ def judge(facts: Facts, known: List[Facts]) -> Facts:
         "starttls": "STLS" if endpoint["service"] == "pop" else "STARTTLS",
         **fault[1],
     }
-    return {"verdict": verdict, "step": step, "advice": advice % about, "notes": _notes(facts)}
+    if step == "greeting":
+        step = _said_at(facts)
+    return {"verdict": verdict, "step": step, "advice": advice % about, "notes": _notes(facts, known), "steps": _steps(facts)}
+
+
+def _said_at(facts: Facts) -> str:
+    """The step at which the server said last what it had to say."""
+    if not _in_tls(facts):
+        return "tls" if facts["endpoint"]["security"] == "tls" else "starttls" if facts.get("starttls") else "greeting"
+    return "auth" if (facts.get("greeting") or {}).get("good") else "greeting"
+
+
+def _in_tls(facts: Facts) -> bool:
+    return bool((facts.get("tls") or {}).get("ok"))
+
+
+def _steps(facts: Facts) -> Dict[str, Optional[bool]]:
+    """What is known of each of STEPS but the log-in: whether it went well, None where it was not reached or nobody can tell."""
+    dns, tries, verify = facts.get("dns"), facts.get("tcp") or [], facts.get("verify")
+    after = (facts.get("auth") or {}).get("after")
+    return {
+        "name": None if not dns else bool(dns["a"] or dns["aaaa"]),
+        "connection": any(each["ok"] for each in tries) if tries else None,
+        "greeting": (facts.get("greeting") or {}).get("good"),
+        "starttls": (facts.get("starttls") or {}).get("accepted"),
+        "tls": (facts.get("tls") or {}).get("ok"),
+        "certificate": bool(verify["chain_ok"] and verify["host_ok"] is not False) if verify else None,
+        "auth": None if after is None else bool(set(after) & set(PASSWORD_MECHANISMS)),
+    }
 
 
 def _fault(facts: Facts, known: List[Facts]) -> Optional[Tuple[str, Facts]]:
     """The first fault on the way, in the order a mail program meets them, with what its sentence needs."""
     if facts.get("fault"):
         return "fault", {"fault": facts["fault"]}
-    for step in (_dns, _tcp, _turned_away, _tls_mode, _conversation, _starttls, _handshake):
+    # What is said inside TLS comes after the certificate. Who shows an own one is named whatever else is wrong with it.
+    in_tls = _in_tls(facts)
+    before = (_dns, _tcp, _tls_mode) if in_tls else (_dns, _tcp, _turned_away, _tls_mode, _conversation)
+    for step in (*before, _starttls, _handshake):
         found = step(facts)
         if found:
             return found
-    # Who shows an own certificate is named whatever is wrong with it, and whatever comes after it.
-    return _intercepted(facts, known) or _certificate(facts) or _auth(facts)
+    return authority.fault(facts, known) or _certificate(facts) or _turned_away(facts) or _conversation(facts) or _auth(facts)
 
 
 def add_logins(result: Facts) -> None:
@@ -293,29 +372,34 @@ def _tls_mode(facts: Facts) -> Optional[Tuple[str, Facts]]:
     speaks = facts.get("speaks")
     if not speaks:
         return None
-    if speaks == "plain" and not (facts.get("starttls") or {}).get("offered"):
+    offered = (facts.get("starttls") or {"offered": False})["offered"]
+    if speaks == "plain" and offered is False:
         return "no TLS", {}
     fits = "tls" if speaks == "tls" else "starttls"
     variants = ["%(provider)s (%(title)s)" % each for each in facts["endpoint"].get("variants", []) if each["security"] == fits]
     hint = "the provider entry that fits is %s" % " or ".join(variants) if variants else "correct its security in mail_providers"
-    return "TLS from the first byte" if speaks == "tls" else "STARTTLS", {"hint": hint}
+    fault = "TLS from the first byte" if speaks == "tls" else "plain text" if offered is None else "STARTTLS"
+    return fault, {"hint": hint}
 
 
 def _conversation(facts: Facts) -> Optional[Tuple[str, Facts]]:
     broke = facts.get("broke")
     if not broke:
         return None
-    return {"timeout": "held up", "garbage": "not mail"}.get(broke["kind"], "cut"), {"error": broke["text"]}
+    faults = {"timeout": "held up", "garbage": "not mail", "refused": "hello refused", "busy": "busy"}
+    return faults.get(broke["kind"], "cut"), {"error": broke["text"], "said": broke["text"]}
 
 
 def _starttls(facts: Facts) -> Optional[Tuple[str, Facts]]:
     starttls = facts.get("starttls")
     if facts["endpoint"]["security"] != "starttls" or not starttls or starttls["accepted"]:
         return None
-    if not starttls["offered"]:
+    if starttls["offered"] is False:
         return "STARTTLS missing", {}
-    temporary = starttls["text"].startswith("4")  # RFC 3207: 454, TLS not available for now
-    return "busy" if temporary else "STARTTLS refused", {"said": starttls["text"]}
+    if starttls["accepted"] is None:
+        return "held up", {"error": "no answer in time"}
+    # RFC 3207: 454, TLS not available for now
+    return "busy" if starttls.get("busy") or starttls["text"].startswith("4") else "STARTTLS refused", {"said": starttls["text"]}
 
 
 def _handshake(facts: Facts) -> Optional[Tuple[str, Facts]]:
@@ -328,15 +412,6 @@ def _handshake(facts: Facts) -> Optional[Tuple[str, Facts]]:
         return "TLS held up", {}
     fault = {"timeout": "TLS held up", "closed": "TLS cut", "plain": "not mail"}.get(tls["kind"], "TLS not in common")
     return fault, {"error": tls["error"]}
-
-
-def _intercepted(facts: Facts, known: List[Facts]) -> Optional[Tuple[str, Facts]]:
-    issuer = (facts.get("certificate") or {}).get("issuer") or ""
-    product = certificate.interceptor(issuer, known)
-    if product is None:
-        return None
-    trusts = "trusts" if (facts.get("verify") or {}).get("chain_ok") else "does not trust"
-    return "intercepted", {"product": product["product"], "remedy": product["remedy"], "issuer": issuer, "trusts": trusts}
 
 
 def _certificate(facts: Facts) -> Optional[Tuple[str, Facts]]:
@@ -357,14 +432,15 @@ def _certificate(facts: Facts) -> Optional[Tuple[str, Facts]]:
 
 def _auth(facts: Facts) -> Optional[Tuple[str, Facts]]:
     auth = facts.get("auth")
-    if not auth:
+    if not auth or "after" not in auth:
         return "silent in TLS", {}
-    if set(auth["after"]) & set(PASSWORD_MECHANISMS):
+    # None: the server does not tell. Then there is what every server has: RFC 1939 section 7, RFC 9051 section 6.2.3.
+    if auth["after"] is None or set(auth["after"]) & set(PASSWORD_MECHANISMS):
         return None
     return "no password", {"offered": ", ".join(auth["after"]) or "nothing"}
 
 
-def _notes(facts: Facts) -> List[str]:
+def _notes(facts: Facts, known: List[Facts]) -> List[str]:
     """What is not as it should be although it does not decide."""
     notes = []
     tries = facts.get("tcp") or []
@@ -372,16 +448,23 @@ def _notes(facts: Facts) -> List[str]:
     silent = {each["family"] for each in tries if each["kind"] in ("timeout", "refused", "unreachable")} - answered
     if answered and silent:
         notes.append("%s does not work here, %s does: programs that try it first are slow." % (_and(silent), _and(answered)))
-    dns = facts.get("dns")
-    if dns and dns["ms"] >= 2000:
+    dns, greeting = facts.get("dns"), facts.get("greeting") or {}
+    if dns and dns["ms"] >= _SLOW:
         notes.append("The name server took %.1f s." % (dns["ms"] / 1000.0))
+    if greeting.get("ms", 0) >= _SLOW:
+        notes.append("The server took %.1f s to greet; mail programs wait, but people notice." % (greeting["ms"] / 1000.0))
+    if facts.get("remark"):
+        notes.append(facts["remark"])
     auth = facts.get("auth")
+    if auth and auth.get("after", "") is None:
+        notes.append("The server does not say how to sign in; that it takes a user name and password is likely, and was not tried.")
     if auth and auth["refused_before"] is False:
         notes.append("The server takes passwords before TLS; the programs set up here do not send them so.")
-    elif auth and facts["endpoint"]["security"] == "starttls" and set(auth["before"]) & set(PASSWORD_MECHANISMS):
+    elif auth and facts["endpoint"]["security"] == "starttls" and set(auth["before"] or ()) & set(PASSWORD_MECHANISMS):
         notes.append("The server offers sign-in before TLS; the programs set up here do not use it so.")
     if facts.get("injected"):
         notes.append("Something was said between STARTTLS and TLS; somebody on the way may have put it in.")
+    notes += authority.notes(facts, known)
     verify = facts.get("verify")
     if verify and verify["chain_ok"] and not verify["strict_ok"]:
         notes.append("The certificate passes here, but not the strict checks of newer programs.")

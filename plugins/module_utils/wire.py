@@ -51,6 +51,14 @@ class Late(Exception):
         self.said = said
 
 
+class Refused(Exception):
+    """The server does not let us say who we are. ``reply`` is what it said."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.text)
+        self.reply = reply
+
+
 class Reply(NamedTuple):
     """good: yes, None for "go on" (SMTP 3yz, IMAP and POP "+"), no. text: the server's words, one line, harmless to show."""
 
@@ -90,10 +98,6 @@ class Wire:
     def quoted(self, line: str) -> str:
         """The beginning of a line in quotes."""
         return '"%s"' % self.shown(line)[:40] if line else "an empty line"
-
-    def wait(self, seconds: float) -> None:
-        """Let the next answer take at most ``seconds``."""
-        self.end = time.monotonic() + seconds
 
     def line(self) -> str:
         """The next line without its end. Raises Closed, Late, NotMail, OSError."""
@@ -145,13 +149,15 @@ class Dialog:
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
+        self.remark = ""
+        """What somebody should know of how the conversation went."""
 
     def greeting(self) -> Reply:
         """The server's first words."""
         raise NotImplementedError
 
-    def capabilities(self) -> List[str]:
-        """What the server offers, in its words, upper-case, each with its parameters."""
+    def capabilities(self) -> Optional[List[str]]:
+        """What the server offers, in its words, upper-case, each with its parameters; None where it does not tell. Raises Refused too."""
         raise NotImplementedError
 
     def ask(self, command: str) -> Reply:
@@ -196,6 +202,9 @@ class Dialog:
         raise NotImplementedError
 
 
+_NO_EHLO = ("500", "502")  # RFC 5321 section 4.1.4: the command is not known
+
+
 class Smtp(Dialog):
     """RFC 5321."""
 
@@ -205,9 +214,19 @@ class Smtp(Dialog):
             raise NotMail("what came is no greeting: %s" % self.wire.quoted(reply.text))
         return reply
 
-    def capabilities(self) -> List[str]:
+    def capabilities(self) -> Optional[List[str]]:
         reply = self.ask("EHLO %s" % _literal(self.wire.connection))
-        return [line[4:].strip().upper() for line in reply.lines[1:]] if reply.good else []
+        if reply.good is False and reply.code.startswith("5") and reply.code not in _NO_EHLO:
+            # Our address is not to its liking. Mail programs greet with other names too: msmtp says localhost.
+            again = self.ask("EHLO localhost")
+            if again.good:
+                self.remark = 'The server takes no address for a name ("%s"): Thunderbird greets so and may not get in.' % reply.text
+            reply = again
+        if reply.code in _NO_EHLO:
+            return []  # a server of before 1995, or one that somebody on the way makes out to be: nothing is offered
+        if not reply.good:
+            raise Refused(reply)
+        return [line[4:].strip().upper() for line in reply.lines[1:]]
 
     def ask(self, command: str) -> Reply:
         self.wire.send(command)
@@ -248,10 +267,10 @@ class Imap(Dialog):
         word = found.group(1).upper()
         return Reply(word != "BYE", word, self.wire.shown(line), [line])
 
-    def capabilities(self) -> List[str]:
+    def capabilities(self) -> Optional[List[str]]:
         reply = self.ask("CAPABILITY")
         words = [line.upper().split()[2:] for line in reply.lines if re.match(r"\* CAPABILITY\b", line, re.I)]
-        return [word for line in words for word in line] if reply.good else []
+        return [word for line in words for word in line] if reply.good and words else None
 
     def ask(self, command: str) -> Reply:
         self._number += 1
@@ -309,9 +328,9 @@ class Pop(Dialog):
     def greeting(self) -> Reply:
         return self._reply()
 
-    def capabilities(self) -> List[str]:
+    def capabilities(self) -> Optional[List[str]]:
         if not self.ask("CAPA").good:
-            return []
+            return None  # RFC 2449: a server need not have it
         lines: List[str] = []
         while len(lines) < MAX_LINES:
             line = self.wire.line()

@@ -32,12 +32,15 @@ options:
     required: true
   interceptors:
     description: Who is known to read mail connections, each as C(product), C(issuer) (texts in the name of the certificate's
-      issuer) and C(remedy) (a sentence).
+      issuer) and C(remedy) (a sentence); or, with C(ours), an authority of the office's own, for which nobody is in the way. They give
+      a better name than the issuer's; that somebody is in the way is seen from the lists of authorities where these can be had.
     type: list
     elements: dict
     required: true
   timeout:
-    description: Seconds for all servers of the machine together. A server that says nothing takes a quarter of it.
+    description: >-
+      Seconds for all servers of the machine together. A connection is waited for a quarter of it, the answers on one that stands
+      three quarters.
     type: int
     default: 20
   login:
@@ -53,7 +56,9 @@ attributes:
     support: none
 notes:
   - The certificate is checked against the trust store that Python uses on the machine. On Linux and Windows that is the system's, on macOS
-    it is not the keychain. Thunderbird has a store of its own.
+    it is not the keychain. On Linux it is compared with what the distribution's package brings, without additions, and with what is built
+    into the Thunderbird that is installed; elsewhere nothing is compared.
+  - Where a server leaves a certificate out, the place to fetch it is read from the certificate and never visited.
 """
 
 EXAMPLES = r"""
@@ -74,12 +79,13 @@ endpoints:
   contains:
     endpoint:
       description: >-
-        service (imap, pop, smtp), host, port, security; people, who uses it; needed, whether anybody does.
+        service (imap, pop, smtp), host, port, security; people, who uses it; needed, whether anybody does; programs, what would use it.
       type: dict
     verdict:
       description: >-
-        V(ok), V(dns), V(blocked) (no answer), V(refused), V(wrong_tls_mode), V(starttls_stripped), V(untrusted), V(name_mismatch),
-        V(expired), V(intercepted), V(no_auth), V(login_rejected), V(rate_limited).
+        V(ok), V(dns), V(blocked) (no answer), V(slow) (no answer in time from somebody who takes the connection), V(refused),
+        V(wrong_tls_mode), V(starttls_stripped), V(untrusted), V(incomplete_chain), V(unknown_root), V(name_mismatch), V(expired),
+        V(intercepted), V(no_auth), V(login_rejected), V(rate_limited).
       type: str
       sample: blocked
     step:
@@ -92,6 +98,9 @@ endpoints:
       description: What is not as it should be although mail works.
       type: list
       elements: str
+    steps:
+      description: For each step whether it went well; none where it was not reached or nobody can tell.
+      type: dict
     dns:
       description: Addresses (a, aaaa), ms, error (nxdomain, timeout, failure) or none.
       type: dict
@@ -100,27 +109,33 @@ endpoints:
       type: list
       elements: dict
     greeting:
-      description: The server's first words; none when there were none.
+      description: The server's first words and how long they took (ms); none when there were none.
       type: dict
     tls:
       description: ok, version, cipher, bits, error, kind.
       type: dict
     certificate:
-      description: subject, issuer, names, not_before, not_after, days_left, sha256; also of a certificate that is not trusted.
+      description: >-
+        subject, issuer, names, not_before, not_after, days_left, sha256; also of a certificate that is not trusted. chain, none where
+        Python cannot tell: sent, how many certificates; lacks, whose is left out; depth, how many steps above the server's own; named,
+        whether the place to fetch it from is.
       type: dict
     verify:
       description: >-
         chain_ok (against the machine's trust store), strict_ok (with the checks of newer programs), host_ok, and OpenSSL's code and
-        message (X509_V_ERR) of the first that failed.
+        message (X509_V_ERR) of the first that failed. lists, the same chain against other lists, none where it was not compared:
+        distribution (what its package has), thunderbird (what is built in), policies (what its policies add), completed (the first two,
+        with certificates between authority and server that somebody added to the machine).
       type: dict
     starttls:
       description: offered, accepted, text.
       type: dict
     capabilities:
-      description: What the server offers before and after TLS.
+      description: What the server offers before and after TLS; none where it does not tell.
       type: dict
     auth:
-      description: Ways to sign in before and after TLS; whether a server that is asked before TLS refuses.
+      description: >-
+        Ways to sign in before and after TLS, none where the server does not tell; whether a server that is asked before TLS refuses.
       type: dict
     logins:
       description: For each mailbox that was tried, username, ok (none where it was not tried or broke off), text.

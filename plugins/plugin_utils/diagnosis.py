@@ -169,12 +169,14 @@ def _server(result: Mapping[str, Any]) -> Node:
         said = _SAYS[step](result)
         if step == "login" and not said:
             continue
-        if number < failing:
-            steps.append(_node(_TITLES[step], "ok", said))
-        elif number == failing:
+        if number == failing:
             steps.append(_node(_TITLES[step], state, said))
-        else:
+        elif number > failing:
             steps.append(_node(_TITLES[step], "skip", said or "not reached"))
+        else:
+            # What comes before the fault is well only where that was seen.
+            well = {True: "ok", False: "warn", None: "skip"}[result["steps"].get(step, True)]
+            steps.append(_node(_TITLES[step], well, said or ("not known" if well == "skip" else "")))
     steps += [_node("Note", "warn", note) for note in result["notes"]]
     return _node(title, state, text, verdict=verdict, column=f"{end['host']}:{end['port']}", facts=_facts(result), steps=steps)
 
@@ -190,15 +192,18 @@ def _connection(result: Mapping[str, Any]) -> str:
 
 
 def _greeting(result: Mapping[str, Any]) -> str:
-    said = (result.get("greeting") or {}).get("text") or (result.get("broke") or {}).get("text") or ""
-    return printable(said)
+    said = [(result.get("greeting") or {}).get("text"), (result.get("broke") or {}).get("text")]
+    return printable("; then: ".join(filter(None, said)))
 
 
 def _starttls(result: Mapping[str, Any]) -> str:
     found = result.get("starttls")
     if not found:
         return ""
-    return "offered and taken" if found["accepted"] else printable(f"offered, then: {found['text']}") if found["offered"] else "not offered"
+    if found["offered"] is False:
+        return "not offered"
+    offered = "offered" if found["offered"] else "not known whether offered"
+    return f"{offered} and taken" if found["accepted"] else printable(f"{offered}, then: {found['text'] or 'no answer'}")
 
 
 def _tls(result: Mapping[str, Any]) -> str:
@@ -244,12 +249,18 @@ def _facts(result: Mapping[str, Any]) -> dict[str, str]:
     found, verify = result.get("certificate") or {}, result.get("verify") or {}
     offered = result.get("capabilities") or {}
     yes: dict[bool | None, str] = {True: "yes", False: "no"}
+    lists, compared = verify.get("lists") or {}, {**yes, None: "not compared"} if verify else {}
     facts = {
         "Certificate of": found.get("subject"),
         "Names in it": ", ".join(found.get("names") or []),
         "Issued by": found.get("issuer"),
         "SHA-256": found.get("sha256"),
         "Trusted by this machine": yes.get(verify.get("chain_ok")),
+        "Authority in the distribution's own list": compared.get(lists.get("distribution")),
+        "Authority in Thunderbird's own list": compared.get(lists.get("thunderbird")),
+        "Authority in Thunderbird's policies": yes.get(lists.get("policies")),
+        "Certificates sent": (found.get("chain") or {}).get("sent"),
+        "Certificate left out": (found.get("chain") or {}).get("lacks"),
         "Trusted by strict programs": yes.get(verify.get("strict_ok")),
         "Has the server's name": yes.get(verify.get("host_ok")),
         "Offered before TLS": ", ".join(offered.get("before") or []),

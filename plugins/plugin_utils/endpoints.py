@@ -8,7 +8,9 @@ from typing import Any, TypedDict
 from .model import Person, Policy, server
 
 # Verdicts that mean: something between here and there keeps this port from being used, another port may get through.
-_IN_THE_WAY = ("blocked", "refused", "starttls_stripped")
+_IN_THE_WAY = ("blocked", "slow", "refused", "starttls_stripped")
+# Programs that only fetch or only send; the others do both.
+_ONLY = {"msmtp": "smtp", "mbsync": "imap"}
 
 
 class Variant(TypedDict):
@@ -21,7 +23,7 @@ class Variant(TypedDict):
 
 
 class Endpoint(TypedDict):
-    """A server as the model has it. people: addresses that use it; needed: whether anybody does."""
+    """A server as the model has it. people: addresses that use it; needed: whether anybody does; programs: what would use it here."""
 
     service: str
     host: str
@@ -29,6 +31,7 @@ class Endpoint(TypedDict):
     security: str
     people: list[str]
     needed: bool
+    programs: list[str]
     variants: list[Variant]
 
 
@@ -58,6 +61,7 @@ def endpoints(people: Iterable[Person], policy: Policy) -> list[Endpoint]:
             security=security,
             people=sorted(set(addresses)),
             needed=bool(addresses),
+            programs=sorted({name for account in accounts for name in account["programs"] if _ONLY.get(name, service) == service}),
             variants=_variants(service, port, policy),
         )
         for (service, host, port, security), addresses in users.items()

@@ -23,7 +23,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from .model import Account, Incoming, Outgoing
-from .problem import Problem, printable
+from .problem import Problem, quoted
 
 Texts = Mapping[str, Any]
 Device = Literal["ios", "android", "mac"]
@@ -144,9 +144,9 @@ def check_office(office: Mapping[str, Any], where: str = "group_vars/all.yml") -
     if not any(str(contact.get(way) or "").strip() for way in ("phone", "email")):
         wrong("contact", "has neither phone nor email; the page must say who helps")
     if office.get("two_factor") not in TWO_FACTOR:
-        wrong("two_factor", f'"{printable(str(office.get("two_factor")))}" is not {" or ".join(TWO_FACTOR)}')
+        wrong("two_factor", f"{quoted(str(office.get('two_factor')))} is not {' or '.join(TWO_FACTOR)}")
     if not _COLOUR.fullmatch(str(office.get("accent") or ACCENT)):
-        wrong("accent", f'"{printable(str(office.get("accent")))}" is not a colour like {ACCENT}')
+        wrong("accent", f"{quoted(str(office.get('accent')))} is not a colour like {ACCENT}")
     if office.get("logo") and not _LOGO.fullmatch(str(office.get("logo"))):
         wrong("logo", "is not an image; PNG, JPEG, GIF, WebP and SVG can be used")
     return found
@@ -157,7 +157,7 @@ def handout(person: Recipient, office: Office, texts: Texts) -> str:
     _refuse(office)
     url = person["profile_url"]
     if url and (urlsplit(url).scheme != "https" or not urlsplit(url).netloc):
-        raise ValueError(f"profile_url {printable(url)!r} is not an https address")
+        raise ValueError(f"profile_url {quoted(url)} is not an https address")
     accounts = person["accounts"]
     devices = [_DEVICES[device](person, office, texts) for device in _devices_of(person)]
     return _render(

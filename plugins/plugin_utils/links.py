@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-import base64
 import datetime
-import hashlib
 import ipaddress
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from ansible_collections.msp.charter_mail.plugins.module_utils import site
+
 from .names import is_host
-from .problem import Problem, printable
+from .problem import Problem, quoted
 
 SECRET_MIN = 32
 # Warned about so many days before links end.
@@ -22,7 +22,7 @@ SOON = 30
 _PATH = re.compile(r"/[^\"$\\\x00-\x1f\x7f]+")
 # What can stand between quotes of an nginx configuration as it is.
 _SECRET = re.compile(r"[A-Za-z0-9+/=._~-]*")
-_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+_PREFIX = re.compile(r"(/(?![.]{1,2}(/|$))[A-Za-z0-9._~-]+)*")
 _UPWARDS = {".", ".."}
 _ENDING = "/{token}/{address}/{file}"
 
@@ -43,18 +43,10 @@ class Site(NamedTuple):
 
 
 def token(folder: str, link: Link) -> str:
-    """The part of a link that lets its owner fetch what is in the folder: "<seconds>-<MD5 in base64url>".
-
-    seconds: since 1970, at the end of the last day. The digest is of "<seconds> <folder> <secret>", as nginx's
-    ngx_http_secure_link_module computes it (source: nginx.org/en/docs/http/ngx_http_secure_link_module.html). MD5, the one thing that
-    module knows, does here: who forges a link has to find the digest of a text that is partly unknown, and collisions, which MD5 is
-    weak against, do not help with that; the secret is the end of the text, so that no known digest can be carried on; and it has at
-    least 32 characters, so that it cannot be found by trying.
-    """
+    """The part of a link that lets its owner fetch what is in the folder, until the end of the last day."""
     # The day after may be none: 9999-12-31 is the last one there is.
-    seconds = int(datetime.datetime.combine(link.until, datetime.time(), datetime.UTC).timestamp()) + 24 * 60 * 60
-    digest = hashlib.md5(f"{seconds} {folder} {link.secret}".encode(), usedforsecurity=False).digest()
-    return f"{seconds}-{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+    start = datetime.datetime.combine(link.until, datetime.time(), datetime.UTC)
+    return site.token(int(start.timestamp()) + 24 * 60 * 60, folder, link.secret)
 
 
 def link_of(url: str, secret: str, until: str) -> tuple[Link | None, list[Problem]]:
@@ -79,7 +71,7 @@ def link_of(url: str, secret: str, until: str) -> tuple[Link | None, list[Proble
         try:
             day = datetime.date.fromisoformat(until)
         except ValueError:
-            found.append(_wrong("mobile_link_until", f'"{printable(until)}" is not a date like 2027-06-30'))
+            found.append(_wrong("mobile_link_until", f"{quoted(until)} is not a date like 2027-06-30"))
     return (Link(day, secret) if day and not found else None), found
 
 
@@ -107,13 +99,13 @@ def site_of(url: str) -> tuple[Site | None, list[Problem]]:
     if not url:
         what = "is empty; write https://profiles.example.org" + _ENDING + " with a name of your own"
     elif not parts or parts.scheme != "https":
-        what = f'"{printable(url)}" is not an https address'
+        what = f"{quoted(url)} is not an https address"
     elif not parts.path.endswith(_ENDING) or parts.query or parts.fragment:
-        what = f'"{printable(url)}" does not end with {_ENDING}, as the links to this server have to'
+        what = f"{quoted(url)} does not end with {_ENDING}, as the links to this server have to"
     elif not is_host(parts.hostname or "") or not _port(parts) or parts.username is not None:
-        what = f'"{printable(parts.netloc)}" is not a host name with nothing but a port after it'
-    elif not _PREFIX.fullmatch(prefix := unquote(parts.path.removesuffix(_ENDING))) or _UPWARDS & _steps(parts):
-        what = f'"{printable(prefix)}" before {{token}} may have letters a to z, digits and ._~- between its slashes alone, and no .. step'
+        what = f"{quoted('//' + parts.netloc)} is not a host name with nothing but a port after it"
+    elif not _PREFIX.fullmatch(prefix := unquote(parts.path.removesuffix(_ENDING))):
+        what = f"{quoted(prefix)} before {{token}} may have letters a to z, digits and ._~- between its slashes alone"
     else:
         return Site(parts.hostname or "", _port(parts), prefix), []
     return None, [_wrong("mail_profile_url", what)]
@@ -131,7 +123,7 @@ def server_of(given: Mapping[str, str]) -> tuple[Site | None, list[Problem]]:
             found.append(_wrong(f"profile_server_{option}", "is empty; write the path of the PEM file on the server"))
         elif not _PATH.fullmatch(given[option]):
             what = "is not a path on the server that begins with / and has no quotes, dollar signs or backslashes"
-            found.append(_wrong(f"profile_server_{option}", f'"{printable(given[option])}" {what}'))
+            found.append(_wrong(f"profile_server_{option}", f"{quoted(given[option])} {what}"))
     return (None if found else site), found
 
 

@@ -15,7 +15,7 @@ from .links import Link, is_address, token
 from .mobileconfig import Device, Settings, profile
 from .model import DeviceOwner
 from .names import has_control
-from .problem import Problem, printable
+from .problem import Problem, printable, quoted
 from .signing import Signer, sign, still_good
 
 INDEX = "index.html"
@@ -56,13 +56,13 @@ def settings_of(options: Mapping[str, Any], organization: str, today: datetime.d
     found: list[Problem] = []
     for name in ("description", "consent"):
         if has_control(options[name].replace("\n", "")):
-            found.append(_wrong(name, f'"{printable(options[name])}" has a control character; type it again'))
+            found.append(_wrong(name, f"{quoted(options[name])} has a control character; type it again"))
     day, text = None, options["removal_date"]
     if text:
         try:
             day = datetime.date.fromisoformat(text)
         except ValueError:
-            found.append(_wrong("removal_date", f'"{printable(text)}" is not a date like 2027-06-30'))
+            found.append(_wrong("removal_date", f"{quoted(text)} is not a date like 2027-06-30"))
     if day and day <= today:
         found.append(_wrong("removal_date", f"{day} is not in the future; devices would remove the profile at once"))
     found += _profile_url_problems(options["profile_url"])
@@ -181,7 +181,7 @@ def _profile_url_problems(url: str) -> list[Problem]:
     if not url:
         return []
     if not is_address(url):
-        what = f'"{printable(url)}" is not an https address'
+        what = f"{quoted(url)} is not an https address"
     elif len(url) > _URL_MAX:
         what = f"has {len(url)} characters; {_URL_MAX} are the most that a QR code should hold"
     elif unknown:

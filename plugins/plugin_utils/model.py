@@ -14,7 +14,7 @@ from typing import Any, Literal, TypedDict, cast
 
 from .identity import Who, in_order, remembered, who
 from .names import composed, has_control, invisible, is_host, is_local_part, is_mail_domain, is_number, login_problem
-from .problem import Problem, did_you_mean, printable
+from .problem import Problem, cell, did_you_mean, printable, quoted
 from .programs import PROGRAMS, programs_on
 from .written import unwritable
 
@@ -193,7 +193,7 @@ class Policy:
         if self.provider not in self._providers:
             known = ", ".join(sorted(self._providers))
             hint = did_you_mean(self.provider, self._providers) or f"; known are: {known}"
-            found.append(Problem(here, field="mail_provider", what=f'"{printable(self.provider)}" is not a provider{hint}'))
+            found.append(Problem(here, field="mail_provider", what=f"{quoted(self.provider)} is not a provider{hint}"))
         if self.auto_port:
             pass  # one of the provider's, whatever they are
         elif self.smtp_port is not None and self.smtp_port not in SMTP_PORTS:
@@ -201,15 +201,13 @@ class Policy:
         elif self.smtp_port is not None and self.entry and not _smtp(self.entry, self.smtp_port):
             found.append(Problem(here, field="mail_smtp_port", what=_no_such_port(self, self.smtp_port)))
         found += [
-            Problem(here, field="mail_programs", what=f'"{printable(name)}" is not a program known here{did_you_mean(name, PROGRAMS)}')
+            Problem(here, field="mail_programs", what=f"{quoted(name)} is not a program known here{did_you_mean(name, PROGRAMS)}")
             for name in self.programs
             if name not in PROGRAMS
         ]
-        found += [
-            Problem(here, field="mail_domains", what=f'"{printable(name)}" is not a domain') for name in self.domains if not is_host(name)
-        ]
+        found += [Problem(here, field="mail_domains", what=f"{quoted(name)} is not a domain") for name in self.domains if not is_host(name)]
         if has_control(self.organization):
-            found.append(Problem(here, field="mail_office", what=f'"{printable(self.organization)}" has a control character'))
+            found.append(Problem(here, field="mail_office", what=f"{quoted(self.organization)} has a control character"))
         command = self.password_command
         if command not in PASSWORD_COMMANDS and (has_control(command) or not command.strip()):
             found.append(Problem(here, field="mail_password_command", what="is empty or has a control character"))
@@ -232,7 +230,7 @@ def check_row(row: Mapping[str, Any], policy: Policy) -> list[Problem]:
     def one_of(name: str, known: Sequence[str]) -> None:
         value = _text(row, name)
         if value and value.lower() not in known:
-            wrong(name, f'"{printable(value)}" is not {" or ".join(known)}{did_you_mean(value, known)}')
+            wrong(name, f"{cell(value, known)} is not {' or '.join(known)}{did_you_mean(value, known)}")
 
     _check_characters(row, wrong)
     _check_address(address, policy, wrong)
@@ -245,20 +243,20 @@ def check_row(row: Mapping[str, Any], policy: Policy) -> list[Problem]:
     if (_words(row, "machines") or _in_yaml(where)) and not login:
         wrong("login", "is empty; on a machine the account name of the person is needed")
     elif why := login_problem(login):
-        wrong("login", f'"{printable(login)}" {why}')
+        wrong("login", f"{cell(login)} {why}")
     one_of("protocol", PROTOCOLS)
     one_of("state", STATES)
     if (primary := _text(row, "primary")) and primary.lower() not in (*YES, *NO):
-        wrong("primary", f'"{printable(primary)}" is not yes or no')
+        wrong("primary", f"{cell(primary)} is not yes or no")
     port = _text(row, "smtp_port")
     if port and port not in map(str, SMTP_PORTS):
-        wrong("smtp_port", f'"{printable(port)}" is not 587 or 465')
+        wrong("smtp_port", f"{cell(port)} is not 587 or 465")
     elif port and policy.entry and not _smtp(policy.entry, int(port)):
         wrong("smtp_port", _no_such_port(policy, int(port)))
     _check_programs(row, wrong)
     for name in _words(row, "phones"):
         if name.lower() not in PHONES:
-            wrong("phones", f'"{printable(name)}" is not {" or ".join(PHONES)}{did_you_mean(name, PHONES)}')
+            wrong("phones", f"{cell(name, PHONES)} is not {' or '.join(PHONES)}{did_you_mean(name, PHONES)}")
     return found or _check_writing(row, policy)
 
 
@@ -321,7 +319,7 @@ def check_office(sheet: Sequence[Mapping[str, Any]], machines: Mapping[str, Mach
                 # To look for near names takes its time: a sheet in which nothing fits gets no help with every line of it.
                 if name not in hints:
                     hints[name] = did_you_mean(name, machines) if len(hints) < _HINTS else ""
-                what = f'"{printable(name)}" is not in hosts.yml{hints[name]}'
+                what = f"{quoted(name) if hints[name] else cell(name)} is not in hosts.yml{hints[name]}"
                 rows.append(Problem(where, address, "column machines", what))
     for name, machine in machines.items():
         rows += machine.wrong
@@ -344,7 +342,7 @@ def check_machine(machine: str, rows: Iterable[Mapping[str, Any]]) -> list[Probl
         other = people.setdefault(login.casefold(), row)
         if login and _who(other) != _who(row):
             what = (
-                f'"{printable(login)}" on {machine} is also the login of {printable(_text(other, "full_name"))}'
+                f"{cell(login)} on {machine} is also the login of {printable(_text(other, 'full_name'))}"
                 f" ({other.get('source')}); a second mailbox of one person carries the same full_name"
             )
             found.append(Problem(where, address, _field(where, "login"), what))
@@ -520,11 +518,11 @@ def _provider_problems(name: str, entry: Mapping[str, Any], file: str) -> list[P
             continue
         host, port, security = (str(server.get(key, "")) for key in ("host", "port", "security"))
         if not is_host(host):
-            found.append(Problem(where, field=f"{kind}.host", what=f'"{printable(host)}" is not a host name'))
+            found.append(Problem(where, field=f"{kind}.host", what=f"{quoted(host)} is not a host name"))
         if not is_number(port, 1, 65535):
-            found.append(Problem(where, field=f"{kind}.port", what=f'"{printable(port)}" is not a port (1 to 65535)'))
+            found.append(Problem(where, field=f"{kind}.port", what=f"{quoted(port)} is not a port (1 to 65535)"))
         if security not in SECURITY:
-            what = f'"{printable(security)}" is not tls or starttls{did_you_mean(security, SECURITY)}; plain text cannot be had'
+            what = f"{quoted(security)} is not tls or starttls{did_you_mean(security, SECURITY)}; plain text cannot be had"
             found.append(Problem(where, field=f"{kind}.security", what=what))
         found += [
             Problem(where, field=f"{kind}.{key}", what="is not known; known are: host, port, security")
@@ -541,25 +539,26 @@ def _check_address(address: str, policy: Policy, wrong: Any) -> None:
     elif not at:
         wrong(
             "address",
-            f'"{printable(address)}" has no @; the full address is needed, as in jane@{next(iter(policy.domains), "example.org")}',
+            f"{cell(address)} has no @; the full address is needed, as in jane@{next(iter(policy.domains), 'example.org')}",
         )
     elif not is_local_part(local_part):
-        wrong("address", f'"{printable(address)}": what stands before the @ is not a plain ASCII mailbox name')
+        wrong("address", f"{cell(address)}: what stands before the @ is not a plain ASCII mailbox name")
     elif not is_mail_domain(domain):
-        wrong("address", f'"{printable(address)}": "{printable(domain)}" is not a mail domain')
+        wrong("address", f"{cell(address)}: {cell(domain)} is not a mail domain")
     elif policy.domains and domain.lower() not in [name.lower() for name in policy.domains]:
         hint = did_you_mean(domain, policy.domains)
-        wrong("address", f'"{printable(domain)}" is not a domain of this office ({", ".join(policy.domains)}){hint}')
+        wrong("address", f"{cell(domain)} is not a domain of this office ({', '.join(policy.domains)}){hint}")
 
 
 def _check_characters(row: Mapping[str, Any], wrong: Any) -> None:
     for name, value in row.items():
         if has_control(str(value)) and name != "source":
-            wrong(name, f'"{printable(str(value))}" has a control character (a line break or worse); type it again')
+            shown = quoted if name == "full_name" else cell
+            wrong(name, f"{shown(str(value))} has a control character (a line break or worse); type it again")
     # In a name it may be needed, as between the letters of some scripts.
     for name in ("address", "machines"):
         if code := invisible(_text(row, name)):
-            wrong(name, f'"{printable(_text(row, name))}" has the invisible character {code}; type it again')
+            wrong(name, f"{cell(_text(row, name))} has the invisible character {code}; type it again")
 
 
 def _check_writing(row: Mapping[str, Any], policy: Policy) -> list[Problem]:
@@ -571,7 +570,7 @@ def _check_writing(row: Mapping[str, Any], policy: Policy) -> list[Problem]:
         # Once, however many people the command is for.
         Problem(policy.where, field="mail_password_command", what=why)
         if name == "password_command"
-        else Problem(where, address, _field(where, name), f'"{printable(_text(row, name))}" {why}')
+        else Problem(where, address, _field(where, name), f"{quoted(_text(row, name))} {why}")
         for name, why in unwritable(_account(row, policy, primary=True))
     ]
 
@@ -580,7 +579,7 @@ def _check_programs(row: Mapping[str, Any], wrong: Any) -> None:
     for name in _words(row, "programs"):
         if name.lower() not in PROGRAMS:
             hint = did_you_mean(name, PROGRAMS) or f"; known are: {', '.join(PROGRAMS)}"
-            wrong("programs", f'"{printable(name)}" is not a program known here{hint}')
+            wrong("programs", f"{cell(name, PROGRAMS)} is not a program known here{hint}")
         elif (protocol := _text(row, "protocol").lower() or "imap") in PROTOCOLS and protocol not in PROGRAMS[name.lower()].protocols:
             wrong("programs", f"{name} cannot fetch mail by {protocol}; leave it out or write another protocol")
 

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from ..module_utils.masking import MASK, mask
+
 
 class Problem(NamedTuple):
     """where: "staff.csv:14" or the variable; address: whose row, if known; field: column or key; what: a half sentence."""
@@ -16,7 +18,7 @@ class Problem(NamedTuple):
     what: str = ""
 
     def __str__(self) -> str:
-        whose = f" ({printable(self.address)})" if self.address else ""
+        whose = f" ({cell(self.address)[1:-1]})" if self.address else ""
         field = f" {self.field}:" if self.field else ""
         return inert(f"{self.where}{whose}:{field} {self.what}")
 
@@ -36,6 +38,23 @@ def printable(text: str, longest: int = 80) -> str:
 def counted(problems: Sequence[object]) -> str:
     """ "one problem", "2 problems"."""
     return "one problem" if len(problems) == 1 else f"{len(problems)} problems"
+
+
+def quoted(text: str) -> str:
+    """`text` in quotes, without the password of a URL."""
+    return f'"{printable(mask(text))}"'
+
+
+def cell(text: str, known: Iterable[str] = ()) -> str:
+    """What somebody typed into a sheet, in quotes; dots when it looks like a password in the wrong column and not like one of `known`."""
+    return f'"{MASK}"' if _like_a_password(text) and not did_you_mean(text, known) else quoted(text)
+
+
+def _like_a_password(text: str) -> bool:
+    kinds = [any(map(kind, text)) for kind in (str.islower, str.isupper, str.isdecimal)]
+    signs = set(text) & set('!"#$%&()*,/:;<=>?[\\]^`{|}~')
+    # An address and a machine have dots, hyphens and the like in them, and no other signs.
+    return len(text) >= 8 and (sum(kinds) >= 2 if signs else all(kinds) and not set(text) & set(" .-_@+'"))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import names
-from .problem import did_you_mean, printable
+from .problem import did_you_mean, quoted
 
 _KINDS = {
     "bool": "true or false",
@@ -20,10 +20,10 @@ _KINDS = {
 
 def expected(spec: Mapping[str, Any], value: Any) -> str:
     """What a value that does not fit an option should have been, as half a sentence. spec: the option in an argument spec."""
-    shown = "what is there" if spec.get("no_log") else f'"{printable(str(value))}"'
+    shown = "what is there" if spec.get("no_log") else quoted(str(value))
     if choices := spec.get("choices"):
         odd = next((str(each) for each in (value if isinstance(value, list) else [value]) if each not in choices), "")
-        return f'"{printable(odd)}" is not {" or ".join(choices)}{did_you_mean(odd, choices)}'
+        return f"{quoted(odd)} is not {' or '.join(choices)}{did_you_mean(odd, choices)}"
     if keys := spec.get("options"):
         return f"{shown} is not {{{', '.join(keys)}}}"
     if spec["type"] == "list" and isinstance(value, list):

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .names import composed
-from .problem import Problem, did_you_mean, printable
+from .problem import Problem, cell, did_you_mean
 
 REQUIRED = ("address", "full_name")
 COLUMNS = (*REQUIRED, "machines", "login", "protocol", "smtp_port", "programs", "phones", "primary", "state")
@@ -125,8 +125,8 @@ def _clean(cell: str) -> str:
 def _header(cells: Sequence[str], where: str) -> tuple[list[str], list[Problem]]:
     names = [re.sub(r"[ -]+", "_", cell.lower()) for cell in cells]
     problems = [
-        Problem(where, what=f'column "{printable(cell)}" is not known{did_you_mean(name, COLUMNS)}; known are: {", ".join(COLUMNS)}')
-        for cell, name in zip(cells, names, strict=True)
+        Problem(where, what=f"column {cell(given, COLUMNS)} is not known{did_you_mean(name, COLUMNS)}; known are: {', '.join(COLUMNS)}")
+        for given, name in zip(cells, names, strict=True)
         if name and name not in COLUMNS
     ]
     problems += [Problem(where, what=f'column "{name}" is there twice') for name in COLUMNS if names.count(name) > 1]

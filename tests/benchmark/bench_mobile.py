@@ -86,7 +86,7 @@ def office(where: Path, signer: Chain, count: int, paper: str) -> Path:
 def play(folder: Path) -> float:
     """Seconds of the whole command, its start and the reading of the sheet included."""
     command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(folder), str(ROOT / "playbooks/mobile_profiles.yml")]
-    env = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    env = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "PWD": str(folder.parent)}
     start = time.perf_counter()
     done = subprocess.run(command, cwd=folder.parent, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     seconds = time.perf_counter() - start

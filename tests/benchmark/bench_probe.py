@@ -68,7 +68,9 @@ def office(where: Path, name: str, imap: int, smtp: int) -> Path:
         "pop": {"host": "localhost", "port": imap, "security": "tls"},
         "smtp": [{"host": "localhost", "port": smtp, "security": "tls"}],
     }
+    authority = {"product": "the benchmark's own authority", "issuer": ["Test CA"], "ours": True}
     settings = {"mail_provider": "own", "mail_providers": [{"name": "own", **servers}], "reachability_timeout": TIMEOUT}
+    settings["reachability_interceptors"] = [authority]
     (folder / "group_vars/all.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     rows = [f"p{number}@example.org,P {number},desk-{number:02},p{number}\n" for number in range(MACHINES)]
     (folder / "staff.csv").write_text("address,full_name,machines,login\n" + "".join(rows), encoding="utf-8")
@@ -77,9 +79,10 @@ def office(where: Path, name: str, imap: int, smtp: int) -> Path:
 
 def run(folder: Path) -> tuple[float, str]:
     command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(folder), "--forks", str(FORKS), "--tags", "reachability"]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "PWD": str(folder.parent)}
     start = time.monotonic()
-    done = subprocess.run([*command, str(ROOT / "provision-mail.yml")], env=environment, capture_output=True, text=True, check=False)
+    command.append(str(ROOT / "provision-mail.yml"))
+    done = subprocess.run(command, cwd=folder.parent, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return time.monotonic() - start, done.stdout
 

@@ -40,7 +40,7 @@ def provision(folder: Path, where: Path, log: Path) -> tuple[int, float, float]:
     """SSH commands, seconds, and peak memory (MiB) of the largest controller process of one run."""
     before, start = len(log.read_text().splitlines()), time.monotonic()
     command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(folder), str(ROOT / "provision-mail.yml")]
-    env = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_SSH_CONTROL_PATH_DIR": str(where / "cp")}
+    env = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_SSH_CONTROL_PATH_DIR": str(where / "cp"), "PWD": str(where)}
     done = subprocess.Popen(command, cwd=where, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     output = done.stdout.read() if done.stdout else ""
     _, status, usage = os.wait4(done.pid, 0)

@@ -10,6 +10,7 @@ import os
 import quopri
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -19,7 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import payload, probe
+from ansible_collections.msp.charter_mail.plugins.module_utils import payload, probe, trust
 
 from tests import mail_servers
 from tests.mail_servers import IMAP, POP, Authority, Smtp, Talk, scripted, serve, tls
@@ -38,8 +39,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(autouse=True)
 def trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine's trust store is the test's authority alone."""
+    """The machine's trust store is the test's authority alone, and is not compared with any other list (see test_authorities.py)."""
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.pem))
+    monkeypatch.setattr(trust, "LISTS", {})
 
 
 def end(port: int, service: str = "smtp", security: str = "tls", host: str = "localhost") -> dict[str, Any]:
@@ -67,13 +69,13 @@ def test_servers_that_are_well(authority: Authority) -> None:
     assert [result["endpoint"] for result in results] == ends
     for result in results:
         assert result["verdict"] == "ok", result
-        assert result["verify"] == {"chain_ok": True, "strict_ok": True, "host_ok": True, "code": 0, "message": ""}
+        assert result["verify"] == {"chain_ok": True, "strict_ok": True, "host_ok": True, "code": 0, "message": "", "lists": {}}
         assert result["tls"]["version"] == "TLSv1.3"
         assert result["certificate"]["issuer"] == "CN=Test CA"
         assert result["certificate"]["names"] == ["localhost"]
         assert "PLAIN" in result["auth"]["after"]
         assert result["dns"]["a"] == ["127.0.0.1"]
-    assert results[0]["starttls"] == {"offered": True, "accepted": True, "text": "220 go on"}
+    assert results[0]["starttls"] == {"offered": True, "accepted": True, "text": "220 go on", "busy": False}
     assert results[0]["auth"]["refused_before"] is True
 
 
@@ -130,6 +132,144 @@ def test_starttls_that_is_taken_out(authority: Authority) -> None:
 def test_a_line_slipped_in_before_tls_is_noted(authority: Authority) -> None:
     found = look(Smtp(authority.context(), starttls="220 go on\r\n250 injected"), security="starttls")
     assert found.get("injected") or found["verdict"] != "ok", found
+
+
+def test_a_pop_server_need_not_say_what_it_offers(authority: Authority) -> None:
+    """CAPA is optional (RFC 2449): unknown is not no. Signing in then goes by USER and PASS, which every server has."""
+    context = authority.context()
+    answers = {"CAPA": "-ERR unknown command", "USER": "+OK", "PASS": "+OK welcome", "QUIT": "+OK bye"}
+    with serve(tls(context, scripted("+OK hello", answers))) as port:
+        (found,) = probe.probe([end(port, "pop")], KNOWN, SECONDS, [probe.Login("jane@example.org", "secret", [0])])
+    assert (found["verdict"], found["auth"]["after"], found["steps"]["auth"]) == ("ok", None, None), found
+    assert any("does not say how to sign in" in note for note in found["notes"])
+    assert found["logins"][0]["ok"] is True
+
+
+def test_starttls_is_tried_where_a_server_does_not_say_what_it_offers(authority: Authority) -> None:
+    context = authority.context()
+
+    def stls(connection: socket.socket) -> None:
+        connection.sendall(b"+OK hello\r\n")
+        with connection.makefile("rb") as stream:
+            while line := stream.readline(2000).decode().strip():
+                connection.sendall(b"+OK\r\n" if line == "STLS" else b"-ERR unknown command\r\n")
+                if line == "STLS":
+                    with context.wrap_socket(connection, server_side=True) as inner, inner.makefile("rb") as secure:
+                        while secure.readline(2000):
+                            inner.sendall(b"-ERR unknown command\r\n")
+
+    found = look(stls, "pop", "starttls")
+    assert (found["verdict"], found["starttls"]["offered"], found["starttls"]["accepted"]) == ("ok", None, True), found
+    refused = look(scripted("+OK hello", {"CAPA": "-ERR", "STLS": "-ERR no TLS here", "AUTH": "-ERR"}), "pop", "starttls")
+    assert (refused["verdict"], refused["step"]) == ("starttls_stripped", "starttls")
+    assert "refuses STLS" in refused["advice"] and "offers" not in refused["advice"]
+
+
+def test_a_server_that_takes_no_address_for_a_name(authority: Authority) -> None:
+    """501 is about what we said, and says nothing of STARTTLS."""
+    context = authority.context()
+    choosy = Smtp(context, refuse={"[": "501 5.5.4 Invalid domain name"})
+    found = look(choosy, security="starttls")
+    assert (found["verdict"], found["starttls"]["accepted"]) == ("ok", True), found
+    assert [note for note in found["notes"] if "501 5.5.4 Invalid domain name" in note and "Thunderbird" in note]
+    assert look(tls(context, Smtp(refuse={"[": "504 5.5.2 need a name"}).inside))["verdict"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("reply", "verdict", "step", "said"),
+    [
+        ("501 5.5.4 Invalid domain name", "refused", "greeting", 'say who it is ("501 5.5.4 Invalid domain name")'),
+        ("550 5.7.1 go away", "refused", "greeting", "550 5.7.1 go away"),
+        ("451 4.7.1 try again later", "rate_limited", "greeting", "451 4.7.1 try again later"),
+        ("500 5.5.1 what?", "starttls_stripped", "starttls", "offers no STARTTLS"),
+    ],
+)
+def test_a_server_that_does_not_let_us_say_who_we_are(authority: Authority, reply: str, verdict: str, step: str, said: str) -> None:
+    found = look(Smtp(authority.context(), refuse={"": reply}), security="starttls")
+    assert (found["verdict"], found["step"]) == (verdict, step), found
+    assert said in found["advice"]
+    inside = look(tls(authority.context(), Smtp(refuse={"": reply}).inside))
+    assert inside["verdict"] == {"starttls_stripped": "no_auth"}.get(verdict, verdict)
+    assert inside["step"] == "auth"
+
+
+def test_a_slow_greeting_is_waited_for(authority: Authority) -> None:
+    """A mail program waits a minute. Here the greeting comes after more than the quarter of the time that a connection may take."""
+    seconds, late = 8.0, 2.2
+    context = authority.context()
+    servers = [
+        (
+            scripted("* OK hello", {"CAPABILITY": "* CAPABILITY IMAP4rev1\r\n{tag} OK", "AUTH": "{tag} NO"}),
+            "imap",
+            "starttls",
+            "starttls_stripped",
+        ),
+        (Smtp(context), "smtp", "starttls", "ok"),
+        (tls(context, Smtp().inside), "smtp", "tls", "ok"),
+        (tls(context, scripted("+OK hello", POP)), "pop", "tls", "ok"),
+    ]
+
+    def slow(talk: Talk) -> Talk:
+        return lambda connection: (time.sleep(late), talk(connection))[1]
+
+    with contextlib.ExitStack() as stack:
+        ends = [end(stack.enter_context(serve(slow(talk))), service, security) for talk, service, security, _verdict in servers]
+        results = probe.probe(ends, KNOWN, seconds)
+    assert [result["verdict"] for result in results] == [verdict for *_rest, verdict in servers], results
+    for result in (results[0], results[1]):
+        assert result["greeting"]["ms"] >= late * 1000
+        assert any("to greet" in note for note in result["notes"])
+
+
+def test_a_connection_that_stands_is_not_blocked() -> None:
+    found = look(mail_servers.mute, security="starttls", seconds=2)
+    assert (found["verdict"], found["step"]) == ("slow", "greeting"), found
+    assert "waits a minute or more" in found["advice"]
+
+
+def test_a_first_name_server_that_is_dead_only_makes_names_slow(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As glibc does it: five seconds for the first, then the second answers. Here it is more than a connection may take."""
+    with serve(tls(authority.context(), Smtp().inside)) as port:
+        monkeypatch.setattr(socket, "getaddrinfo", Names({socket.AF_INET: ["127.0.0.1"], socket.AF_INET6: []}, delay=1.3))
+        (found,) = probe.probe([end(port)], KNOWN, SECONDS)
+    assert found["verdict"] == "ok", found
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_garbage_behind_a_certificate_that_is_not_trusted(authority: Authority, tmp_path: Path, security: str) -> None:
+    """A mail program meets the certificate first."""
+    unknown = Authority(tmp_path, "Unknown CA").context()
+    talk = tls(unknown, mail_servers.garbage) if security == "tls" else _then_garbage(unknown)
+    found = look(talk, security=security)
+    assert (found["verdict"], found["step"]) == ("untrusted", "certificate"), found
+    trusted = authority.context()
+    found = look(tls(trusted, mail_servers.garbage) if security == "tls" else _then_garbage(trusted), security=security)
+    assert (found["verdict"], found["step"]) == ("refused", "greeting" if security == "tls" else "auth"), found
+    assert (found["steps"]["tls"], found["steps"]["certificate"]) == (True, True)
+
+
+def _then_garbage(context: ssl.SSLContext) -> Talk:
+    """STARTTLS as it should be, and then no mail server inside."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(b"220 hello\r\n")
+        with connection.makefile("rb") as stream:
+            while line := stream.readline(2000):
+                if line.startswith(b"STARTTLS"):
+                    connection.sendall(b"220 go on\r\n")
+                    with context.wrap_socket(connection, server_side=True) as inner:
+                        mail_servers.garbage(inner)
+                        inner.recv(2000)
+                    return
+                connection.sendall(b"250-test\r\n250 STARTTLS\r\n" if line.startswith(b"EHLO") else b"530 no\r\n")
+
+    return talk
+
+
+def test_garbage_where_no_tls_stood() -> None:
+    found = look(mail_servers.garbage, security="tls")
+    assert (found["verdict"], found["step"]) == ("refused", "tls"), found
+    assert found["steps"]["tls"] is False
 
 
 def test_servers_that_turn_people_away(authority: Authority) -> None:
@@ -216,14 +356,14 @@ HOSTILE = [
     mail_servers.web,
 ]
 EXPECTED = {
-    "slowly": {"blocked"},
+    "slowly": {"slow"},
     "without_end": {"refused"},
     "long_line": {"refused"},
     "closes": {"refused"},
     "garbage": {"refused"},
-    "old_tls": {"refused", "blocked"},  # where STARTTLS is set it is not asked for TLS until it did not greet
-    "mute": {"blocked"},
-    "web": {"blocked", "refused"},
+    "old_tls": {"refused", "slow"},  # where STARTTLS is set it is not asked for TLS until it did not greet
+    "mute": {"slow"},
+    "web": {"slow", "refused"},
 }
 
 
@@ -236,23 +376,32 @@ def pythons() -> list[str]:
 MODULE = """
 import json, re, sys
 sys.path[:0] = json.loads(sys.argv[1])
-from ansible_collections.msp.charter_mail.plugins.module_utils import probe
+from ansible_collections.msp.charter_mail.plugins.module_utils import probe, programs, trust
 data = json.load(sys.stdin)
+if data["lists"] is None:
+    trust.LISTS.clear()
+else:
+    trust.DISTRIBUTIONS, programs._THUNDERBIRD, trust._FEWEST = data["lists"][:1], {"linux": data["lists"][1:]}, 1
 results = probe.probe(data["ends"], data["known"], data["seconds"])
 # Not ru_maxrss: that begins with the size of the process which started this one.
 print(json.dumps([results, int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read()).group(1))]))
 """
 
 
-def in_a_process(python: str, ends: list[dict[str, Any]], tmp_path: Path) -> tuple[list[dict[str, Any]], int, float]:
-    """Results, peak memory (KiB) and seconds of a probe in a process of its own."""
+def in_a_process(
+    python: str, ends: list[dict[str, Any]], tmp_path: Path, lists: tuple[str, str] | None = None
+) -> tuple[list[dict[str, Any]], int, float]:
+    """Results, peak memory (KiB) and seconds of a probe in a process of its own.
+
+    lists: where the distribution's own list is (a pattern), and Thunderbird; nothing is compared without.
+    """
     # Only ours: the packages beside ansible are for the controller's Python.
     space = tmp_path / "space/ansible_collections/msp/charter_mail"
     space.mkdir(parents=True, exist_ok=True)
     if not (space / "plugins").exists():
         (space / "plugins").symlink_to(ROOT / "plugins")
     command = [python, "-c", MODULE, json.dumps([str(tmp_path / "space")])]
-    data = json.dumps({"ends": ends, "known": KNOWN, "seconds": SECONDS})
+    data = json.dumps({"ends": ends, "known": KNOWN, "seconds": SECONDS, "lists": lists})
     start = time.monotonic()
     done = subprocess.run(
         command, input=data, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -420,15 +569,23 @@ def test_all_servers_are_looked_at_at_once(authority: Authority) -> None:
         assert [result["verdict"] for result in probe.probe(ends, KNOWN, SECONDS)] == ["ok"] * count
 
 
+# The module as ansible runs it, but for the lists of authorities, which would not have the test's.
+ALONE = """
+from ansible_collections.msp.charter_mail.plugins.module_utils import trust
+from ansible_collections.msp.charter_mail.plugins.modules import mail_probe
+trust.LISTS.clear()
+mail_probe.main()
+"""
+
+
 def test_the_module_takes_what_the_action_gives_it(authority: Authority, tmp_path: Path) -> None:
     """Run as ansible runs it; the passwords come through standard input and are in nothing that comes out."""
     smtp = Smtp(auth=("334 ", "535 5.7.8 no"))
     with serve(tls(authority.context(), smtp.inside)) as port:
         logins = payload.pack({"logins": [{"username": "jane@example.org", "password": "correct horse", "endpoints": [0]}]})
         arguments = {"endpoints": [end(port)], "interceptors": KNOWN, "timeout": SECONDS, "logins": logins}
-        module = ROOT / "collections/ansible_collections/msp/charter_mail/plugins/modules/mail_probe.py"
         done = subprocess.run(
-            [sys.executable, str(module)],
+            [sys.executable, "-c", ALONE],
             input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
             capture_output=True,
             text=True,

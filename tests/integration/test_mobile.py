@@ -287,7 +287,7 @@ def test_an_error_on_the_way_leaves_whole_files(office: Office, tmp_path: Path) 
     assert run.code == 2
     assert "zoe@example.org.k9s: No space left on device. Every file is either as it was or complete" in " ".join(run.out.split())
     assert "jane@example.org/index.html" in names(office)
-    assert not [path for path in office.out.rglob(".charter-mail.*") if path.name != ".charter-mail.json"]
+    assert not list(office.out.rglob("*.half"))
     assert "Phones and Macs: 1 created, 1 unchanged." in office.good().out
 
 

@@ -48,6 +48,14 @@ def test_a_submission_server_nobody_uses_is_there_and_not_needed() -> None:
     assert [end["security"] for end in ends] == ["tls", "starttls", "tls"]
 
 
+def test_programs_are_those_that_would_use_the_server_here() -> None:
+    rows = [row(programs="thunderbird mbsync"), row(address="john@example.org", full_name="John", login="john", programs="msmtp")]
+    ends = endpoints(resolve_people(rows, policy()), policy())
+    programs = {end["port"]: end["programs"] for end in ends}
+    # Nobody uses 465; who would is who sends.
+    assert programs == {993: ["mbsync", "thunderbird"], 587: ["msmtp", "thunderbird"], 465: ["msmtp", "thunderbird"]}
+
+
 def test_variants_are_other_providers_at_the_same_port() -> None:
     smtp = next(end for end in endpoints(resolve_people([row()], policy()), policy()) if end["port"] == 587)
     assert [(each["provider"], each["security"]) for each in smtp["variants"]] == [("spectrum", "tls"), ("roadrunner", "starttls")]
@@ -64,6 +72,7 @@ def found(verdicts: dict[int, str], chosen: Policy) -> list[dict[str, Any]]:
         ({}, 587, ""),
         ({465: "blocked"}, 587, ""),
         ({587: "blocked"}, 465, "port 587 does not work here (blocked); port 465 does and is used."),
+        ({587: "slow"}, 465, "port 587 does not work here (slow); port 465 does and is used."),
         ({587: "refused"}, 465, "port 587 does not work here (refused); port 465 does and is used."),
         ({587: "starttls_stripped"}, 465, "port 587 does not work here (starttls_stripped); port 465 does and is used."),
         ({587: "blocked", 465: "blocked"}, 587, "port 587 does not work here (blocked), and no other does; 587 stays set."),

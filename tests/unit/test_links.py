@@ -106,6 +106,10 @@ def test_where_a_server_answers(url: str, expected: Site) -> None:
         ("https://profiles.example.org/a/%2e%2e/{token}/{address}/{file}", "before {token} may have"),
         ("https://a@profiles.example.org/{token}/{address}/{file}", "is not a host name"),
         ("https://profiles.example.org:x/{token}/{address}/{file}", "is not a host name"),
+        ("https://profiles..example.org/{token}/{address}/{file}", "is not a host name"),
+        (f"https://{'x' * 64}.example.org/{{token}}/{{address}}/{{file}}", "is not a host name"),
+        ("https://profiles.example.org/a/../b/{token}/{address}/{file}", "before {token} may have"),
+        ("https://profiles.example.org/./{token}/{address}/{file}", "before {token} may have"),
         ("https://profiles.example.org/a b/{token}/{address}/{file}", "before {token} may have"),
         ('https://profiles.example.org/"%22/{token}/{address}/{file}', "before {token} may have"),
     ],
@@ -123,7 +127,7 @@ def test_the_last_day_that_there_is() -> None:
 
 def test_what_is_shown_of_the_site_and_of_nginx_has_no_secret() -> None:
     values: dict[str, Any] = {"host": "a.test", "port": 443, "prefix": "/v1.0", "certificate": "/c", "key": "/k", "secret": SECRET}
-    text = site.render(values, "/root", ipv6=False)
+    text = site.render(values, "/root", ["0.0.0.0"])
     assert SECRET in text and "[::]" not in text and "^/v1[.]0/" in text and site.names(text) == ["a.test"]
     assert SECRET not in site.shown(text) and "(not shown)" in site.shown(text)
     for before in ("nginx: [emerg] ", "2026/06/15 12:52:31 [emerg] 1143#1143: "):

@@ -111,6 +111,11 @@ def test_file_names_are_plain_and_different(one: str, two: str) -> None:
     assert not any(set("/\\:*?\"<>|'` $&") & set(name) or len(name) > 200 for name in names)
 
 
+def test_offices_that_look_alike_have_folders_of_their_own() -> None:
+    names = ["a b", "a-b", "a_b", "A b", "a%20b", "a+b", "a/b", "a\\b", "a\nb", "a\0b", "a", "a ", "ä", "a\u0308"]
+    assert len({mobile.file_name(name) for name in names}) == len(names)
+
+
 def test_an_ordinary_address_is_its_own_file_name_and_a_long_one_is_cut() -> None:
     assert mobile.file_name("zoe.o-brien+tag_1@example.org") == "zoe.o-brien+tag_1@example.org"
     long = [f"{'x' * 60}@{'y' * 63}.{'y' * 63}.example{number}.org" for number in (1, 2)]

@@ -192,6 +192,22 @@ def test_a_wrong_cell_is_named_with_what_to_write_instead(cells: dict[str, str],
     assert all(problem.startswith("staff.csv:2") and "\n" not in problem for problem in found)
 
 
+@pytest.mark.parametrize("column", ["address", "machines", "login", "protocol", "smtp_port", "programs", "phones", "state"])
+@pytest.mark.parametrize("password", ["Tr0ub4dor&3", "Winter2024", "xk7/2pq:zz", "imaps://me:open-sesame@imap.example.org"])
+def test_a_password_in_a_wrong_column_is_not_shown(column: str, password: str) -> None:
+    found = office(row(**{column: password}))
+    assert found or column == "login", "it is no problem"  # people's logins are of many kinds
+    for line in found:
+        assert password not in line and "sesame" not in line, line
+        assert "\u2022\u2022\u2022\u2022" in line, line
+
+
+@pytest.mark.parametrize("name", ["Front-PC12", "desk-1", "PC_7a", "Frontdesk01"])
+def test_a_name_of_a_machine_is_shown(name: str) -> None:
+    (line,) = office(row(machines=name), machines={"frontdesk02": Machine(policy())})
+    assert f'"{name}" is not in hosts.yml' in line
+
+
 @pytest.mark.parametrize(
     "name", ["O'Brien", '"quoted"', "Zoë", "名前", "back\\slash", "100 %", "$HOME", "{{ lookup('pipe', 'id') }}", "`id`"]
 )

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.msp.charter_mail.plugins.module_utils import verdicts
+from ansible_collections.msp.charter_mail.plugins.plugin_utils import diagnosis
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.probe_settings import check
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,7 +48,15 @@ def verify(**found: Any) -> dict[str, Any]:
     return {"chain_ok": True, "strict_ok": True, "host_ok": True, "code": 0, "message": "some words", **found}
 
 
+def lists(**found: Any) -> dict[str, Any]:
+    """The machine trusts it; other lists as given."""
+    return verify(lists=found)
+
+
+REFUSED = {"chain_ok": False, "strict_ok": False, "host_ok": True, "code": 20, "message": "some words", "lists": {}}
+CHAIN = {"sent": 1, "lacks": "CN=Some Intermediate", "depth": 0, "named": True}
 NO_NAME = {"a": [], "aaaa": [], "ms": 1, "message": "some words"}
+NO_TLS = {"tls": None, "certificate": None, "verify": None}
 EARLY = {"greeting": None, "starttls": None, "tls": None, "certificate": None, "verify": None, "auth": None}
 
 TABLE = [
@@ -64,17 +73,23 @@ TABLE = [
     ("rate_limited", "greeting", {"greeting": {"good": False, "text": "421 busy", "busy": True}}),
     ("refused", "greeting", {"greeting": {"good": False, "text": "554 no", "busy": False}}),
     ("wrong_tls_mode", "greeting", {**EARLY, "speaks": "tls"}),
-    ("blocked", "greeting", {**EARLY, "broke": {"kind": "timeout", "text": "x"}}),
+    ("slow", "greeting", {**EARLY, "broke": {"kind": "timeout", "text": "x"}}),
+    ("refused", "greeting", {**EARLY, "broke": {"kind": "refused", "text": "501 x"}}),
+    ("rate_limited", "greeting", {**EARLY, "broke": {"kind": "busy", "text": "421 x"}}),
+    ("refused", "auth", {"broke": {"kind": "garbage", "text": "x"}}),
+    ("slow", "auth", {"broke": {"kind": "timeout", "text": "x"}}),
     ("refused", "greeting", {**EARLY, "broke": {"kind": "garbage", "text": "x"}}),
     ("refused", "greeting", {**EARLY, "broke": {"kind": "closed", "text": "x"}}),
-    ("starttls_stripped", "starttls", {"starttls": {"offered": False, "accepted": None, "text": ""}}),
-    ("starttls_stripped", "starttls", {"starttls": {"offered": True, "accepted": False, "text": "502 what?"}}),
-    ("rate_limited", "greeting", {"starttls": {"offered": True, "accepted": False, "text": "454 not now"}}),
-    ("blocked", "tls", {"tls": tls("timeout"), "verify": None}),
+    ("starttls_stripped", "starttls", {**NO_TLS, "starttls": {"offered": False, "accepted": None, "text": ""}}),
+    ("starttls_stripped", "starttls", {**NO_TLS, "starttls": {"offered": True, "accepted": False, "text": "502 what?"}}),
+    ("starttls_stripped", "starttls", {**NO_TLS, "starttls": {"offered": None, "accepted": False, "text": "-ERR what?"}}),
+    ("rate_limited", "starttls", {**NO_TLS, "starttls": {"offered": True, "accepted": False, "text": "454 not now"}}),
+    ("slow", "starttls", {**NO_TLS, "starttls": {"offered": True, "accepted": None, "text": ""}}),
+    ("slow", "tls", {"tls": tls("timeout"), "verify": None}),
     ("refused", "tls", {"tls": tls("closed"), "verify": None}),
     ("refused", "tls", {"tls": tls("tls"), "verify": None}),
-    ("refused", "greeting", {"tls": tls("plain"), "verify": None}),
-    ("blocked", "tls", {"tls": None, "verify": None}),
+    ("refused", "starttls", {"tls": tls("plain"), "verify": None}),
+    ("slow", "tls", {"tls": None, "verify": None}),
     ("untrusted", "certificate", {"verify": verify(chain_ok=False, code=20)}),
     ("untrusted", "certificate", {"verify": verify(chain_ok=False, code=20), "tls": tls("closed"), "certificate": None}),
     ("expired", "certificate", {"verify": verify(chain_ok=False, code=10)}),
@@ -83,8 +98,27 @@ TABLE = [
     ("untrusted", "certificate", {"verify": verify(chain_ok=False, host_ok=False, code=20)}),
     ("ok", "", {"verify": verify(strict_ok=False, code=85)}),
     ("intercepted", "certificate", {"certificate": {"issuer": "CN=x, O=Zscaler Inc."}}),
+    ("intercepted", "certificate", {"verify": lists(distribution=False, thunderbird=False)}),
+    ("intercepted", "certificate", {"verify": lists(distribution=False, thunderbird=None)}),
+    ("intercepted", "certificate", {"verify": lists(distribution=False, thunderbird=False, policies=True)}),
+    ("incomplete_chain", "certificate", {"verify": lists(distribution=False, thunderbird=False, completed=True)}),
+    ("incomplete_chain", "certificate", {"verify": REFUSED, "certificate": {"issuer": "CN=x", "chain": CHAIN}}),
+    ("unknown_root", "certificate", {"verify": REFUSED, "certificate": {"issuer": "CN=x", "chain": {**CHAIN, "depth": 1}}}),
+    ("untrusted", "certificate", {"verify": REFUSED, "certificate": {"issuer": "CN=x", "chain": {**CHAIN, "named": False}}}),
+    ("untrusted", "certificate", {"verify": REFUSED, "certificate": {"issuer": "CN=x", "chain": {**CHAIN, "lacks": ""}}}),
+    ("unknown_root", "certificate", {"verify": lists(distribution=True, thunderbird=False)}),
+    ("unknown_root", "certificate", {"verify": lists(distribution=None, thunderbird=False)}),
+    ("unknown_root", "certificate", {"verify": {**REFUSED, "lists": {"distribution": False, "thunderbird": True}}}),
+    ("unknown_root", "certificate", {"verify": {**REFUSED, "lists": {"distribution": True, "thunderbird": None}}}),
+    ("ok", "", {"verify": lists(distribution=True, thunderbird=False, policies=True)}),
+    ("ok", "", {"verify": lists(distribution=None, thunderbird=None)}),
+    # Added here, and public all the same: nobody is in the way, whatever it is called.
+    ("ok", "", {"verify": lists(distribution=False, thunderbird=True), "certificate": {"issuer": "O=Zscaler"}}),
+    ("expired", "certificate", {"verify": verify(chain_ok=False, code=10), "certificate": {"issuer": "CN=x", "chain": CHAIN}}),
     ("no_auth", "auth", {"auth": {"before": [], "refused_before": True, "after": ["XOAUTH2"]}}),
-    ("refused", "auth", {"auth": None}),
+    ("slow", "auth", {"auth": None}),
+    ("slow", "auth", {"auth": {"before": [], "refused_before": True}}),
+    ("ok", "", {"auth": {"before": None, "refused_before": True, "after": None}}),
 ]
 
 
@@ -165,6 +199,11 @@ def test_notes() -> None:
         in verdicts.judge(facts(auth={"before": [], "refused_before": False, "after": ["PLAIN"]}), [])["notes"][0]
     )
     assert "2.5 s" in verdicts.judge(facts(dns={"a": ["192.0.2.1"], "aaaa": [], "ms": 2500, "error": None}), [])["notes"][0]
+    slow = {"good": True, "text": "220 hello", "busy": False, "ms": 6200}
+    assert "took 6.2 s to greet" in verdicts.judge(facts(greeting=slow), [])["notes"][0]
+    assert verdicts.judge(facts(greeting={**slow, "ms": 900}), [])["notes"] == []
+    untold = verdicts.judge(facts(auth={"before": None, "refused_before": None, "after": None}), [])
+    assert (untold["verdict"], "does not say how to sign in" in untold["notes"][0]) == ("ok", True)
     assert "ends in 3 days" in verdicts.judge(facts(certificate={"issuer": "x", "days_left": 3}), [])["notes"][0]
 
 
@@ -200,7 +239,56 @@ def test_facts_may_end_anywhere(end: str, security: str, service: str) -> None:
     whole = facts(security, service)
     cut = {key: value for key, value in whole.items() if key not in ENDS[ENDS.index(end) :]}
     judged = verdicts.judge(cut, KNOWN)
-    assert judged["verdict"] in ("dns", "blocked", "refused", "ok")
+    assert judged["verdict"] in ("dns", "blocked", "slow", "ok")
+
+
+def test_the_office_s_own_authority_is_nobody_in_the_way() -> None:
+    own = {"product": "Acme's own authority", "issuer": ["Acme Root"], "ours": True}
+    found = facts(certificate={"issuer": "CN=Acme Root"}, verify=lists(distribution=False, thunderbird=False))
+    judged = verdicts.judge(found, [*KNOWN, own])
+    assert judged["verdict"] == "ok"
+    assert judged["notes"] == ["Thunderbird takes a certificate of Acme's own authority only where it was made to trust it."]
+    refused = verdicts.judge({**found, "verify": REFUSED}, [own])
+    assert refused["verdict"] == "untrusted", "it is the office's own, but not trusted here"
+    assert check([own], "all.yml") == []
+    assert "must be true or false" in str(check([{**own, "ours": "yes"}], "all.yml")[0])
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "security": st.sampled_from(["tls", "starttls"]),
+            "greeting": st.sampled_from([None, facts()["greeting"], {"good": False, "text": "x", "busy": False}]),
+            "starttls": st.sampled_from(
+                [None, *({"offered": o, "accepted": a, "text": ""} for o in (None, False, True) for a in (None, False, True))]
+            ),
+            "tls": st.sampled_from([None, facts()["tls"], *map(tls, ("timeout", "closed", "plain", "tls"))]),
+            "verify": st.sampled_from([None, verify(), REFUSED, verify(host_ok=False), lists(distribution=False)]),
+            "auth": st.sampled_from([None, {"before": [], "refused_before": None}, facts()["auth"], {**facts()["auth"], "after": None}]),
+            "broke": st.sampled_from(
+                [None, *({"kind": kind, "text": "x"} for kind in ("timeout", "garbage", "closed", "refused", "busy"))]
+            ),
+            "speaks": st.sampled_from([None, "tls", "plain"]),
+        }
+    )
+)
+def test_no_step_is_well_that_was_not_seen_to_be(found: dict[str, Any]) -> None:
+    """Whatever was seen: the tree says ok only of what was, and everything is ok where the verdict is."""
+    whole = facts(**found)
+    judged = verdicts.judge(whole, KNOWN)
+    seen = {
+        "greeting": (found["greeting"] or {}).get("good"),
+        "starttls": (found["starttls"] or {}).get("accepted"),
+        "tls": (found["tls"] or {}).get("ok"),
+        "certificate": found["verify"] and found["verify"]["chain_ok"] and found["verify"]["host_ok"],
+    }
+    node = diagnosis._server({**whole, **judged, "endpoint": {**whole["endpoint"], "needed": True, "people": []}, "ms": 1})
+    for step in node["steps"]:
+        name = next((name for name, title in diagnosis._TITLES.items() if title == step["title"]), None)
+        if step["state"] == "ok" and name in seen:
+            assert seen[name], (step, judged)
+    if judged["verdict"] != "ok":
+        assert [step for step in node["steps"] if step["state"] == "fail"], judged
 
 
 def test_a_day_that_no_calendar_has_does_not_matter() -> None:

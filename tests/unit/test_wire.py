@@ -80,6 +80,30 @@ def test_ways_to_sign_in() -> None:
     assert wire.Pop.mechanisms(["TOP"]) == []
 
 
+@pytest.mark.parametrize(
+    ("service", "said", "offered"),
+    [
+        ("pop", b"-ERR unknown command\r\n", None),
+        ("pop", b"+OK\r\nUSER\r\n.\r\n", ["USER"]),
+        ("imap", b"a1 BAD what?\r\n", None),
+        ("imap", b"a1 OK done\r\n", None),
+        ("imap", b"* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\na1 OK done\r\n", ["IMAP4REV1", "AUTH=PLAIN"]),
+        ("smtp", b"500 what?\r\n", []),
+        ("smtp", b"501 who?\r\n502 what?\r\n", []),
+        ("smtp", b"501 who?\r\n250-test\r\n250 STARTTLS\r\n", ["STARTTLS"]),
+    ],
+)
+def test_what_a_server_does_not_tell_is_not_known(service: str, said: bytes, offered: list[str] | None) -> None:
+    assert hear(said, service).capabilities() == offered
+
+
+@pytest.mark.parametrize(("said", "busy"), [(b"501 who?\r\n550 no\r\n", False), (b"421 too many\r\n", True)])
+def test_a_server_that_does_not_let_us_say_who_we_are(said: bytes, busy: bool) -> None:
+    with pytest.raises(wire.Refused) as caught:
+        hear(said).capabilities()
+    assert caught.value.reply.busy is busy
+
+
 PROTOCOL = st.sampled_from(
     [
         b"220 ",
@@ -110,7 +134,7 @@ def test_whatever_comes_ends_in_an_answer_or_in_one_of_our_errors(service: str, 
     dialog = hear(said, service)
     for step in (
         dialog.greeting,
-        lambda: dialog.mechanisms(dialog.capabilities()),
+        lambda: dialog.mechanisms(dialog.capabilities() or []),
         lambda: dialog.ask(dialog.STARTTLS),
         dialog.open_auth,
         lambda: dialog.login("jane@example.org", "secret", ["PLAIN"]),
@@ -118,7 +142,7 @@ def test_whatever_comes_ends_in_an_answer_or_in_one_of_our_errors(service: str, 
     ):
         try:
             reply = step()
-        except (wire.Closed, wire.NotMail) as error:
+        except (wire.Closed, wire.NotMail, wire.Refused) as error:
             assert str(error).isprintable()
             return
         except OSError:  # we spoke to somebody who is gone

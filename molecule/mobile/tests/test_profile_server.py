@@ -205,9 +205,25 @@ def test_who_left_has_no_profile_and_a_check_changes_nothing(tmp_path: Path) -> 
     assert len(releases) == 2 and "current" in releases
 
 
+def test_nginx_is_started_unless_another_program_has_its_port() -> None:
+    server = fleet.standin()
+    server.check_output("systemctl stop nginx")
+    server.check_output("systemd-run --quiet --unit=holder python3 -m http.server 443")
+    try:
+        server.check_output("until grep -q ':01BB .* 0A ' /proc/net/tcp; do sleep 0.1; done")
+        out = serve(code=2)
+        assert "port 443 is taken: python3 (process " in " ".join(out.split()), out
+        assert server.run("systemctl is-active nginx").stdout == "inactive\n"
+    finally:
+        server.check_output("systemctl stop holder")
+    assert re.search(r"standin .*changed=1", serve())
+    assert server.check_output("systemctl is-active nginx") == "active"
+    assert curl(link(JANE)).status == 200
+
+
 def test_everything_is_taken_back_and_the_secret_shown_nowhere() -> None:
     fleet.standin().check_output("cp %s /var/tmp/before", CONF)
-    assert re.search(r"standin .*changed=2", serve("-e", "profile_server_state=absent"))
+    assert re.search(r"standin .*changed=1", serve("-e", "profile_server_state=absent"))
     assert not fleet.standin().file(CONF).exists
     assert not fleet.standin().file("/var/lib/charter-mail-profiles").exists
     assert fleet.standin().run("nginx -t && systemctl is-active nginx").rc == 0

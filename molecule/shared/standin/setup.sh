@@ -27,6 +27,8 @@ misnamed.test      993 imap tls      misnamed
 misnamed.test      587 smtp starttls misnamed
 unknown.test       993 imap tls      unknown
 unknown.test       587 smtp starttls unknown
+incomplete.test    993 imap tls      incomplete
+unlisted.test      993 imap tls      unlisted
 implicit.test      587 smtp tls
 profiles.example.org 443 web tls"
 
@@ -34,8 +36,8 @@ mkdir -p "$DIR"
 cd "$DIR"
 
 # A CA lasts as long as the container, its key a little shorter.
-new_ca() { # FILE NAME
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj "/CN=$2" \
+new_ca() { # FILE NAME OPTION...
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj "/CN=$2" "${@:3}" \
     -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign -keyout "$1.key" -out "$1.pem"
 }
 
@@ -45,6 +47,9 @@ new_certificate() { # NAME FAULT
     expired) days=(-not_before 20200101000000Z -not_after 20200201000000Z) ;;
     misnamed) name=another.test ;;
     unknown) ca=unknown ;;
+    unlisted) ca=unlisted ;;
+    # Its issuer's certificate is not sent; nobody may go where it says that it is.
+    incomplete) ca=between days+=(-addext "authorityInfoAccess=caIssuers;URI:http://fetch.invalid/between.crt") ;;
   esac
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "${days[@]}" -subj "/CN=$name" -CA "$ca.pem" -CAkey "$ca.key" \
     -addext "subjectAltName=DNS:$name" -addext basicConstraints=critical,CA:FALSE -addext extendedKeyUsage=serverAuth \
@@ -105,6 +110,8 @@ done >names
 {
   new_ca ca "Throw-away CA of the mail stand-in"
   new_ca unknown "CA that nobody trusts"
+  new_ca unlisted "CA that is public and new"
+  new_ca between "CA between" -CA ca.pem -CAkey ca.key
   while read -r name _ _ _ fault; do [ -e "$name.crt" ] || new_certificate "$name" "$fault"; done <<<"$ENDPOINTS"
   dovecot
   postfix
