@@ -1,33 +1,35 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Check an office's settings and people on the controller (documentation: the module of the same name)."""
+"""Check everything that an office says, on the controller (documentation: the module of the same name)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from ansible import constants as C
-from ansible.errors import AnsibleActionFail
+import yaml
+from ansible.errors import AnsibleError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 
-from ..plugin_utils.model import Machine, Policy, check_office
-from ..plugin_utils.probe_settings import check, check_timeout
-from ..plugin_utils.programs import PLATFORMS
+from ..plugin_utils import probe_settings, role_options, written
+from ..plugin_utils.links import server_of
+from ..plugin_utils.model import Machine
+from ..plugin_utils.plain import plain
+from ..plugin_utils.problem import Problem
+from .mobile_files import ARGUMENTS, prepare, read_file, refuse
 
-display = Display()
+ROLES = Path(__file__).parents[2] / "roles"
+WHERE = "group_vars/all.yml"
+# Of these roles, whose variables count; of the others, those of every machine.
+_WHOSE = {"mobile": "localhost", "profile_server": "profile_server", "apple_mail": "macos"}
+# Not for what an inventory says: made by a playbook, or asked for on the command line.
+_NOT_OF_OFFICES = ("office", "diagnosis")
+# With a check of their own, which says more.
+_OWN_CHECK = ("mail_accounts", "mail_providers", "reachability_timeout", "reachability_interceptors")
 
-# A machine's own variables that override the office's policy.
-_SETTINGS = {
-    "mail_provider": "provider",
-    "mail_providers": "own_providers",
-    "mail_smtp_port": "smtp_port",
-    "mail_domains": "domains",
-    "mail_programs": "programs",
-    "mail_office": "organization",
-    "mail_password_command": "password_command",
-}
+Variables = Mapping[str, Any]
 
 
 class ActionModule(ActionBase):
@@ -38,89 +40,104 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         variables = task_vars or {}
-        _, arguments = self.validate_argument_spec({"policy": {"type": "dict", "required": True}})
-        office = find_office(variables)
-        machines = dict(find_machines(variables, arguments["policy"]["providers"]))
-        found = check_office(office.rows, machines, Policy.of(arguments["policy"]))
-        for own in (variables["hostvars"][name] for name in variables["groups"]["all"]):
-            found += check(own.get("reachability_interceptors", []), Policy.where)
-            found += check_timeout(own.get("reachability_timeout", 2), Policy.where)
-        refuse(office.problems + list(dict.fromkeys(map(str, found))))
-        return {"changed": False, "office": office.name, **_survey(office.rows, machines)}
-
-
-class Office(NamedTuple):
-    """The office that is loaded. rows, problems: of its sheet. folder: where its hosts.yml is, None when it has no folder."""
-
-    name: str
-    folder: Path | None
-    rows: list[Mapping[str, Any]]
-    problems: list[str]
-
-
-def refuse(problems: list[str]) -> None:
-    """Stop when there is a problem."""
-    if problems:
-        count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
-        # Displayed here, line by line and whatever the output format, and not a second time in the result.
-        display.display("\n".join([f"{count} with this office:", *problems]), color=C.COLOR_ERROR)
-        raise AnsibleActionFail(f"{count} with this office, listed above; no machine was contacted, nothing was changed")
-
-
-def find_office(variables: Mapping[str, Any]) -> Office:
-    """The one office that is loaded; an office whose people are in YAML alone has no rows here."""
-    sheets = variables.get("mail_staff_sheets", [])
-    sources = [Path(source) for source in variables.get("ansible_inventory_sources") or []]
-    paths = [*(Path(sheet["path"]) for sheet in sheets), *sources]
-    offices = sorted({folder for path in paths if _is_office(folder := (path if path.is_dir() else path.parent).resolve())})
-    if len(offices) > 1:
-        names = ", ".join(str(folder) for folder in offices)
-        raise AnsibleActionFail(f"more than one office is loaded: {names}. Run them one after the other, each with its own -i.")
-    if sheets:
-        folder = Path(sheets[0]["path"]).resolve().parent
-        return Office(folder.name, folder, sheets[0]["rows"], sheets[0]["problems"])
-    unread = next((folder / "staff.csv" for folder in offices if (folder / "staff.csv").exists()), None)
-    if unread:
-        raise AnsibleActionFail(
-            f"{unread} was not read as a staff sheet: in ansible.cfg, [inventory] enable_plugins must begin with msp.charter_mail.staff"
+        _, arguments = self.validate_argument_spec(
+            {"providers": {"type": "list", "elements": "dict", "required": True}, "handouts": {"type": "bool", "default": True}}
         )
-    if not any("mail_accounts" in variables["hostvars"][name] for name in variables["groups"]["all"]):
-        where = offices[0] / "staff.csv" if offices else "<office>/staff.csv"
-        raise AnsibleActionFail(f"no people: neither {where} nor mail_accounts in the inventory is there. Without one nothing is changed.")
-    return Office(offices[0].name, offices[0], [], []) if offices else Office("office", None, [], [])
+        # Once: Ansible puts them together anew whenever it is asked.
+        owns = {name: variables["hostvars"][name] for name in variables["groups"]["all"]}
+        groups = {**variables["groups"], "localhost": ["localhost"]}
+        everybody = {**owns, "localhost": variables["hostvars"]["localhost"]}
+        specs = _specs()
+        found: list[Problem] = []
+        for role, options in specs.items():
+            for name in groups.get(_WHOSE.get(role, "all"), []):
+                found += _settings_problems(everybody[name], options, free_text=role == "mobile")
+        # What cannot be read cannot be looked at any further.
+        refuse([problem for problem in found if problem.what.startswith(_UNREADABLE)], _UNTOUCHED)
+        wrong = {problem.field for problem in found}
+        handouts = _handouts(everybody["localhost"], specs, arguments["providers"], wrong)
+        ready = prepare(handouts, variables, owns, lambda path: read_file(self._loader, path), datetime.datetime.now(datetime.UTC))
+        for own in owns.values():
+            found += probe_settings.check(own.get("reachability_interceptors", []), WHERE)
+            found += probe_settings.check_timeout(own.get("reachability_timeout", 2), WHERE)
+        for name in groups.get("profile_server", []):
+            if owns[name].get("profile_server_state", "present") != "absent":
+                found += _server_problems(owns[name])
+        problems = [*ready.problems, *(ready.handout_problems if arguments["handouts"] else []), *map(str, found)]
+        refuse(list(dict.fromkeys(problems)), _UNTOUCHED)
+        return {"changed": False, "office": ready.loaded.name, **_survey(ready.loaded.rows, ready.machines)}
 
 
-def _is_office(folder: Path) -> bool:
-    return (folder / "staff.csv").exists() or (folder / "hosts.yml").exists()
+_UNTOUCHED = "no machine was contacted, nothing was changed"
+_UNREADABLE = "cannot be made out: "
 
 
-def find_machines(variables: Mapping[str, Any], providers: Any) -> Iterator[tuple[str, Machine]]:
-    """Every machine of the inventory with its own policy. providers: the shipped facts."""
-    hostvars, groups = variables["hostvars"], variables["groups"]
-    for name in groups["all"]:
-        own = hostvars[name]
-        platform = next((platform for platform in PLATFORMS if name in groups.get(platform, [])), "")
-        rows = [{**row, "source": f"{name}: mail_accounts[{number}]"} for number, row in enumerate(own.get("mail_accounts", []))]
-        yield name, Machine(policy_of(own, providers, platform), rows)
+def _specs() -> dict[str, dict[str, Any]]:
+    """By role of this collection, the options that an office can set."""
+    found = {}
+    for path in sorted(ROLES.glob("*/meta/argument_specs.yml")):
+        role = path.parts[-3]
+        if role not in _NOT_OF_OFFICES:
+            found[role] = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
+    return found
 
 
-def policy_of(own: Mapping[str, Any], providers: Any, platform: str = "") -> Policy:
-    """The policy that a host's variables give; what nobody set is the model's default."""
-    # Not from a task's `policy`, which carries what the first machine alone was given.
-    return Policy.of({"providers": providers, "platform": platform, **{field: own[key] for key, field in _SETTINGS.items() if key in own}})
+def _settings_problems(own: Variables, options: Mapping[str, Any], free_text: bool) -> Iterator[Problem]:
+    """What is wrong with the variables that are options of a role. free_text: they may have several lines."""
+    for name, spec in options.items():
+        if name not in own:
+            continue
+        try:
+            value = plain(own[name])
+        except AnsibleError as error:
+            yield Problem(WHERE, field=name, what=f"{_UNREADABLE}{error}")
+            continue
+        if name in _OWN_CHECK or value is None:
+            continue
+        if ArgumentSpecValidator({name: spec}).validate({name: value}).error_messages:
+            yield Problem(WHERE, field=name, what=role_options.expected(spec, value))
+        elif not free_text and role_options.has_control(value):
+            yield Problem(WHERE, field=name, what="has a control character (a line break or worse); type it again")
+        else:
+            yield from (Problem(WHERE, field=name, what=what) for what in written.setting_problems(name, value))
 
 
-def _survey(sheet: list[Mapping[str, Any]], machines: Mapping[str, Machine]) -> dict[str, Any]:
+def _handouts(own: Variables, specs: Mapping[str, Any], providers: Any, wrong: set[str]) -> dict[str, Any]:
+    """The arguments of mobile_files as the role `mobile` gives them. wrong: variables that are as if they were not set."""
+
+    def value(name: str) -> Any:
+        option = {**specs["mobile"], **specs["mail"]}[name]
+        return plain(own[name]) if name in own and name not in wrong else option["default"]
+
+    given: dict[str, Any] = {"providers": providers}
+    for argument, spec in ARGUMENTS.items():
+        if argument == "signer":
+            given[argument] = {part: value(f"mobile_signer_{part}") for part in spec["options"]}
+        elif argument != "providers":
+            given[argument] = value({"dest": "mobile_dir", "profile_url": "mail_profile_url"}.get(argument, f"mobile_{argument}"))
+    validated: dict[str, Any] = ArgumentSpecValidator(ARGUMENTS).validate(given).validated_parameters
+    return validated
+
+
+def _server_problems(own: Variables) -> list[Problem]:
+    """What keeps the profiles from being served, as far as it can be known here."""
+    given = {name: str(own.get(f"profile_server_{name}") or "") for name in ("certificate", "key")}
+    given |= {"url": str(own.get("mail_profile_url") or "")}
+    given |= {name: str(own.get(f"mobile_{name}") or "") for name in ("link_secret", "link_until")}
+    return server_of(given)[1]
+
+
+def _survey(sheet: Sequence[Variables], machines: Mapping[str, Machine]) -> dict[str, Any]:
     """Who is where, for the summary."""
-    present = [row for row in sheet if row["state"].lower() != "absent"]
-    people = {row["address"].lower() for row in present}
-    found: dict[str, Any] = {}
-    for name, machine in machines.items():
-        here = [row for row in present if name in row["machines"].split()]
-        here += [row for row in machine.rows if str(row.get("state", "")).lower() != "absent"]
-        addresses = [str(row["address"]).lower() for row in here]
-        people.update(addresses)
-        if addresses:
-            found[name] = {"platform": machine.policy.platform, "people": sorted(addresses)}
-    named = len(sheet) + sum(len(machine.rows) for machine in machines.values())
-    return {"people": len(people), "named": named, "machines": found}
+    there: dict[str, list[str]] = {name: [] for name in machines}
+    people: set[str] = set()
+    rows = [(row, row["machines"].split()) for row in sheet]
+    rows += [(row, [name]) for name, machine in machines.items() for row in machine.rows]
+    for row, names in rows:
+        address = str(row["address"]).lower()
+        if str(row.get("state") or "").lower() != "absent":
+            people.add(address)
+            for name in dict.fromkeys(names):
+                there[name].append(address)
+    found = {name: {"platform": machines[name].policy.platform, "people": sorted(mine)} for name, mine in there.items() if mine}
+    return {"people": len(people), "named": len(rows), "machines": found}

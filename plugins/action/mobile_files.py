@@ -12,13 +12,15 @@ import os
 import platform
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from ansible import constants as C
 from ansible.errors import AnsibleActionFail
+from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -26,11 +28,11 @@ from ..module_utils import apple
 from ..plugin_utils import handout, macs, mobile, pdf
 from ..plugin_utils.identity import file_name, who
 from ..plugin_utils.links import ending_warning, link_of
-from ..plugin_utils.model import DeviceOwner, check_office, device_owners
+from ..plugin_utils.loaded import Office, find_machines, find_office, policy_of
+from ..plugin_utils.model import DeviceOwner, Machine, check_office, device_owners
 from ..plugin_utils.plain import plain
-from ..plugin_utils.problem import Problem, printable, quoted
+from ..plugin_utils.problem import Problem, counted, printable, quoted
 from ..plugin_utils.signing import Signer, Source, expiry_warning, load
-from .mail_check import find_machines, find_office, policy_of, refuse
 
 display = Display()
 
@@ -43,7 +45,7 @@ STATES = ("created", "updated", "removed", "unchanged")
 CONTACT = ("name", "phone", "email", "hours")
 
 _TEXT = {"type": "str", "default": ""}
-_ARGUMENTS: dict[str, Any] = {
+ARGUMENTS: dict[str, Any] = {
     "dest": {"type": "path", "required": True},
     "providers": {"type": "list", "elements": "dict", "required": True},
     "profile_url": _TEXT,
@@ -79,104 +81,28 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         variables = task_vars or {}
-        _, arguments = self.validate_argument_spec(_ARGUMENTS)
+        _, arguments = self.validate_argument_spec(ARGUMENTS)
+        hostvars = variables["hostvars"]
+        owns = {name: hostvars[name] for name in variables["groups"]["all"]}
         now = datetime.datetime.now(datetime.UTC)
-        loaded = find_office(variables)
-        machines = dict(find_machines(variables, arguments["providers"]))
-        # Not what the first machine of the run has, which depends on --limit: people without a machine have the office's.
-        policy = policy_of(variables["hostvars"]["localhost"], arguments["providers"])
-        problems = loaded.problems + [str(problem) for problem in check_office(loaded.rows, machines, policy)]
-        store = Store(Path(arguments["dest"].replace("{office}", loaded.name)).absolute(), self._task.check_mode, self._task.diff)
-        owners = [] if problems else device_owners(loaded.rows, machines, policy, store.whose())
-        if not problems and not loaded.rows and not owners and store.known:
-            problems.append(f"the staff sheet names nobody, but {store.dest} has the files of an earlier run; who left gets state absent")
-        office, found = self._office(arguments, policy.organization, loaded.folder or Path.cwd(), now)
-        paper, no_pdfs = arguments["paper"], ""
-        if owners and paper != "none" and not (no_pdfs := pdf.missing()):
-            office = office._replace(to_pdf=functools.partial(pdf.to_pdf, paper=paper))
-        # An office without phones and Macs need not say anything about them.
-        if owners or store.known or any(row["phones"] for row in loaded.rows):
-            expected = {mobile.folder(owner): mobile.names(owner, office) for owner in owners}
-            problems += map(str, [*found, *mobile.check_owners(owners), *store.problems({"": [MANIFEST, mobile.INDEX], **expected})])
-        refuse(problems)
-        refuse([str(problem) for problem in self._strangers(store, owners, office)])
+        ready = prepare(arguments, variables, owns, lambda path: read_file(self._loader, path), now)
+        refuse([*ready.problems, *ready.handout_problems], "no file for phones and Macs was written")
+        office, owners = ready.office, ready.owners
+        store = Store(ready.dest, self._task.check_mode, self._task.diff)
         if office.signer and owners and (warning := expiry_warning(office.signer, now)):
             display.warning(warning)
         if office.link and owners and (warning := ending_warning(office.link, now.date())):
             display.warning(warning)
-        if no_pdfs:
-            display.display(no_pdfs)
+        if ready.no_pdfs:
+            display.display(ready.no_pdfs)
         for owner in owners:
             for folder in store.left_by(owner):
                 display.warning(
                     f'{printable(owner["full_name"])} has a new profile, of {owner["identity"]}: the one before, "E-mail {folder}", is of '
                     "a mailbox that is this person's no more. Have it removed from the iPhone, or the other mailboxes are there twice."
                 )
-        result = self._write(store, owners, office, paper, _answers(variables))
-        return {**result, "office": loaded.name, "dest": str(store.dest)}
-
-    def _office(self, arguments: Mapping[str, Any], name: str, folder: Path, now: datetime.datetime) -> tuple[mobile.Office, list[Problem]]:
-        """What is the same for everybody, and everything that is wrong with it. Files are looked for in the office's folder."""
-        signer, found = self._signer(arguments["signer"], folder, now)
-        settings, more = mobile.settings_of(arguments, name, now.date())
-        page: Any = {key: arguments[key] for key in ("two_factor", "accent")}
-        page |= {"name": name, "signed": signer is not None, "contact": {key: arguments["contact"].get(key) or "" for key in CONTACT}}
-        if arguments["logo"]:
-            try:
-                page["logo"] = handout.logo_uri(self._content(arguments["logo"], folder))
-            except OSError as error:
-                found.append(_wrong("logo", f"{folder / arguments['logo']}: {error.strerror}"))
-            except ValueError as error:
-                found.append(_wrong("logo", f"{folder / arguments['logo']} {error}"))
-        found += more
-        for problem in handout.check_office(page):
-            found.append(problem._replace(field="mail_office" if problem.field == "name" else f"mobile_{problem.field}"))
-        texts, unknown = texts_of(arguments["language"])
-        found += unknown
-        link, wrong = link_of(arguments["profile_url"], arguments["link_secret"], arguments["link_until"])
-        found += wrong
-        return mobile.Office(settings, signer, arguments["profile_url"], page, texts, link=link), found
-
-    def _signer(self, given: Mapping[str, str], folder: Path, now: datetime.datetime) -> tuple[Signer | None, list[Problem]]:
-        names = [name for name in ("certificate", "key", "chain") if given.get(name)]
-        if not names:
-            return None, []
-        if missing := [name for name in ("certificate", "key") if name not in names]:
-            return None, [_wrong(f"signer_{name}", f"is empty, but mobile_signer_{names[0]} is not; both are needed") for name in missing]
-        found: list[Problem] = []
-        sources: dict[str, Source] = {}
-        for name in names:
-            value = given[name]
-            if "-----BEGIN" in value:
-                sources[name] = Source(f"mobile_signer_{name}", value.encode())
-                continue
-            try:
-                sources[name] = Source(f"mobile_signer_{name} ({folder / value})", self._content(value, folder))
-            except OSError as error:
-                found.append(_wrong(f"signer_{name}", f"{folder / value}: {error.strerror}"))
-        if found:
-            return None, found
-        return load(sources["certificate"], sources["key"], sources.get("chain"), given.get("password") or "", now)
-
-    def _content(self, name: str, folder: Path) -> bytes:
-        """The content of a file, also of one that is in a vault. Raises OSError."""
-        path = folder / Path(name).expanduser()
-        with path.open("rb"):
-            pass
-        return Path(self._loader.get_real_file(str(path))).read_bytes()
-
-    @staticmethod
-    def _strangers(store: Store, owners: Iterable[DeviceOwner], office: mobile.Office) -> list[Problem]:
-        """What is where our files should be, and is not ours. A file that is just as it should be may be: what is known can get lost."""
-        found: list[Problem] = []
-        for owner in owners:
-            folder = mobile.folder(owner)
-            if store.unknown(folder, mobile.names(owner, office)):
-                found += store.strangers(folder, mobile.files(owner, office, functools.partial(store.read, folder)))
-        if owners and store.unknown("", [mobile.INDEX]):
-            far = macs.states(store.macs, owners, _profiles(store, owners))
-            found += store.strangers("", {mobile.INDEX: mobile.index(owners, office, far)})
-        return found
+        result = self._write(store, owners, office, arguments["paper"], _answers(variables))
+        return {**result, "office": ready.loaded.name, "dest": str(store.dest)}
 
     def _write(
         self, store: Store, owners: Sequence[DeviceOwner], office: mobile.Office, paper: str, answers: Mapping[str, Any]
@@ -227,6 +153,139 @@ class ActionModule(ActionBase):
                 display.display(f"Phones and Macs: {number} of {len(owners)} people")
                 store.save()
             yield owner
+
+
+def refuse(problems: Sequence[object], state: str) -> None:
+    """Stop when there is a problem. state: half a sentence that says what was not done, and holds."""
+    if problems:
+        # Displayed here, line by line and whatever the output format, and not a second time in the result.
+        display.display("\n".join([f"{counted(problems)} with this office:", *map(str, problems)]), color=C.COLOR_ERROR)
+        raise AnsibleActionFail(f"{counted(problems)} with this office, listed above; {state}")
+
+
+def read_file(loader: DataLoader, path: Path) -> bytes:
+    """The content of a file, also of one that is in a vault. Raises OSError."""
+    with path.open("rb"):
+        pass
+    return Path(loader.get_real_file(str(path))).read_bytes()
+
+
+class Ready(NamedTuple):
+    """What is known before anything is written.
+
+    problems: everything that is wrong with the office and its people. handout_problems: and with what its phones and Macs get; with any of
+    them, nothing may be written. machines: every machine of the office. dest: where the files go. no_pdfs: why there will be none.
+    """
+
+    loaded: Office
+    machines: Mapping[str, Machine]
+    problems: list[str]
+    handout_problems: list[str]
+    office: mobile.Office
+    owners: Sequence[DeviceOwner]
+    dest: Path
+    no_pdfs: str
+
+
+# The content of a file. Raises OSError.
+Read = Callable[[Path], bytes]
+
+
+def prepare(
+    arguments: Mapping[str, Any],
+    variables: Mapping[str, Any],
+    owns: Mapping[str, Mapping[str, Any]],
+    read: Read,
+    now: datetime.datetime,
+) -> Ready:
+    """Check the office, its people, and what its phones and Macs get; write nothing.
+
+    arguments: those of mobile_files. variables: the task's. owns: the variables of every machine.
+    """
+    arguments = {name: ARGUMENTS[name].get("default") if value is None else value for name, value in arguments.items()}
+    loaded = find_office(variables, owns)
+    machines = find_machines(variables, owns, arguments["providers"])
+    # Not what the first machine of the run has, which depends on --limit: people without a machine have the office's.
+    policy = policy_of(variables["hostvars"]["localhost"], arguments["providers"])
+    problems = loaded.problems or [str(problem) for problem in check_office(loaded.rows, machines, policy)]
+    store = Store(Path(arguments["dest"].replace("{office}", loaded.name)).absolute(), check=True, want_diff=False)
+    owners = [] if problems else device_owners(loaded.rows, machines, policy, store.whose())
+    wrong: list[str] = []
+    if not problems and not loaded.rows and not owners and store.known:
+        wrong.append(f"the staff sheet names nobody, but {store.dest} has the files of an earlier run; who left gets state absent")
+    office, found = _office(arguments, policy.organization, loaded.folder or Path.cwd(), read, now)
+    paper, no_pdfs = arguments["paper"], ""
+    if owners and paper != "none" and not (no_pdfs := pdf.missing()):
+        office = office._replace(to_pdf=functools.partial(pdf.to_pdf, paper=paper))
+    # An office without phones and Macs need not say anything about them.
+    if owners or store.known or any(row["phones"] for row in loaded.rows):
+        expected = {mobile.folder(owner): mobile.names(owner, office) for owner in owners}
+        wrong += map(str, [*found, *mobile.check_owners(owners), *store.problems({"": [MANIFEST, mobile.INDEX], **expected})])
+        if not arguments["dest"].strip():
+            wrong.append(str(_wrong("dir", "is empty; write the folder for the files, as in build/mobile/{office}")))
+    if not problems and not wrong:
+        wrong += map(str, _strangers(store, owners, office))
+    return Ready(loaded, machines, problems, wrong, office, owners, store.dest, no_pdfs)
+
+
+def _office(
+    arguments: Mapping[str, Any], name: str, folder: Path, read: Read, now: datetime.datetime
+) -> tuple[mobile.Office, list[Problem]]:
+    """What is the same for everybody, and everything that is wrong with it. Files are looked for in the office's folder."""
+    signer, found = _signer(arguments["signer"], folder, read, now)
+    settings, more = mobile.settings_of(arguments, name, now.date())
+    page: Any = {key: arguments[key] for key in ("two_factor", "accent")}
+    page |= {"name": name, "signed": signer is not None, "contact": {key: arguments["contact"].get(key) or "" for key in CONTACT}}
+    if arguments["logo"]:
+        try:
+            page["logo"] = handout.logo_uri(read(folder / Path(arguments["logo"]).expanduser()))
+        except OSError as error:
+            found.append(_wrong("logo", f"{folder / arguments['logo']}: {error.strerror}"))
+        except ValueError as error:
+            found.append(_wrong("logo", f"{folder / arguments['logo']} {error}"))
+    found += more
+    for problem in handout.check_office(page):
+        found.append(problem._replace(field="mail_office" if problem.field == "name" else f"mobile_{problem.field}"))
+    texts, unknown = texts_of(arguments["language"])
+    found += unknown
+    link, wrong = link_of(arguments["profile_url"], arguments["link_secret"], arguments["link_until"])
+    found += wrong
+    return mobile.Office(settings, signer, arguments["profile_url"], page, texts, link=link), found
+
+
+def _signer(given: Mapping[str, str], folder: Path, read: Read, now: datetime.datetime) -> tuple[Signer | None, list[Problem]]:
+    names = [name for name in ("certificate", "key", "chain") if given.get(name)]
+    if not names:
+        return None, []
+    if missing := [name for name in ("certificate", "key") if name not in names]:
+        return None, [_wrong(f"signer_{name}", f"is empty, but mobile_signer_{names[0]} is not; both are needed") for name in missing]
+    found: list[Problem] = []
+    sources: dict[str, Source] = {}
+    for name in names:
+        value = given[name]
+        if "-----BEGIN" in value:
+            sources[name] = Source(f"mobile_signer_{name}", value.encode())
+            continue
+        try:
+            sources[name] = Source(f"mobile_signer_{name} ({folder / value})", read(folder / Path(value).expanduser()))
+        except OSError as error:
+            found.append(_wrong(f"signer_{name}", f"{folder / value}: {error.strerror}"))
+    if found:
+        return None, found
+    return load(sources["certificate"], sources["key"], sources.get("chain"), given.get("password") or "", now)
+
+
+def _strangers(store: Store, owners: Iterable[DeviceOwner], office: mobile.Office) -> list[Problem]:
+    """What is where our files should be, and is not ours. A file that is just as it should be may be: what is known can get lost."""
+    found: list[Problem] = []
+    for owner in owners:
+        folder = mobile.folder(owner)
+        if store.unknown(folder, mobile.names(owner, office)):
+            found += store.strangers(folder, mobile.files(owner, office, functools.partial(store.read, folder)))
+    if owners and store.unknown("", [mobile.INDEX]):
+        far = macs.states(store.macs, owners, _profiles(store, owners))
+        found += store.strangers("", {mobile.INDEX: mobile.index(owners, office, far)})
+    return found
 
 
 class Entry(NamedTuple):
@@ -395,8 +454,11 @@ class Store:
         try:
             half.write_bytes(content)
             half.replace(path)
-        except BaseException:
+        except BaseException as error:
             half.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                # Python knows a file's name when it cannot be opened, not when the disk is full.
+                raise OSError(error.errno, error.strerror, str(path)) from error
             raise
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.msp.charter_mail.plugins.module_utils import site
 from ansible_collections.msp.charter_mail.plugins.module_utils.payload import pack
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.identity import file_name
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.links import link_of, site_of
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobile import PROFILES, WHERE, profile_file
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.links import server_of
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobile import PROFILES, profile_file
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.plain import plain
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.problem import Problem, quoted
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.problem import quoted
 
 _TEXT = {"type": "str", "default": ""}
 _ARGUMENTS: dict[str, Any] = {
@@ -31,8 +30,6 @@ _ARGUMENTS: dict[str, Any] = {
     "key": {**_TEXT, "no_log": False},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
-# Paths stand between quotes in nginx's file.
-_PATH = re.compile(r"/[^\"$\\\x00-\x1f\x7f]+")
 
 
 class ActionModule(ActionBase):
@@ -92,16 +89,8 @@ def _plain(name: str, option: str) -> str:
 
 def _site(given: Mapping[str, Any]) -> dict[str, Any]:
     """What the office says, once nothing is wrong with it."""
-    where, found = site_of(given["url"])
-    found += link_of(given["url"], given["link_secret"], given["link_until"])[1]
-    for option in ("certificate", "key"):
-        value = given[option]
-        if not value:
-            found.append(Problem(WHERE, field=f"profile_server_{option}", what="is empty; write the path of the PEM file on the server"))
-        elif not _PATH.fullmatch(value):
-            what = f"{quoted(value)} is not a path on the server that begins with / and has no quotes, dollar signs or backslashes"
-            found.append(Problem(WHERE, field=f"profile_server_{option}", what=what))
-    if found or not where:
+    where, found = server_of(given)
+    if not where:
         # Not in the words of other checks: nginx may have been installed by now.
         raise AnsibleActionFail("the profiles are served as before, for this is wrong:\n" + "\n".join(map(str, found)))
     return {**where._asdict(), "secret": given["link_secret"], "certificate": given["certificate"], "key": given["key"]}

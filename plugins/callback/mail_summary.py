@@ -32,6 +32,7 @@ from ansible.plugins.callback import CallbackBase
 from ..module_utils.masking import mask
 from ..plugin_utils import diagnosis
 from ..plugin_utils.diagnosis_page import page
+from ..plugin_utils.problem import inert
 from ..plugin_utils.summary import Summary
 
 # The files of a report, each with what stands near the beginning of every one that was made here.
@@ -87,7 +88,7 @@ class CallbackModule(CallbackBase):
             self._report()
             return
         for line in self._summary.lines(check=bool(context.CLIARGS.get("check"))):
-            self._display.display(mask(line))
+            self._display.display(inert(mask(line)))
 
     def _report(self) -> None:
         """The diagnosis of all machines: on the terminal, for tools, and as a page."""
@@ -95,7 +96,7 @@ class CallbackModule(CallbackBase):
         report = diagnosis.document(self._summary.name, datetime.datetime.now(datetime.UTC), [*self._diagnosed.values(), *missing])
         self._display.display("")
         for state, line in diagnosis.lines(report):
-            self._display.display(line, color=_COLORS[state])
+            self._display.display(inert(line), color=_COLORS[state])
         place = Path(self._dir)
         try:
             place.mkdir(parents=True, exist_ok=True)

@@ -129,7 +129,7 @@ people:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.msp.charter_mail.plugins.module_utils import payload, profiles, store
+from ansible_collections.msp.charter_mail.plugins.module_utils import payload, profiles, store, units
 
 
 def main() -> None:
@@ -146,7 +146,7 @@ def main() -> None:
         mac = profiles.Mac(options)
         mac.work(data["people"])
     except store.StoreError as error:
-        module.fail_json(msg=str(error), people=[])
+        module.fail_json(msg=units.printable(str(error)), people=[])
     module.exit_json(changed=mac.changed, people=mac.people)
 
 

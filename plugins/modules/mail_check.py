@@ -11,19 +11,27 @@ version_added: 0.1.0
 author: charter-mail contributors
 description:
   - Runs on the controller only. Looks at every machine of the inventory, whatever C(--limit) says, and reports all problems at once.
+  - Everything that can be known before a machine is contacted is looked at here, in one place for all playbooks. The people; the settings
+    of all roles of this collection; what phones and Macs get, with the files and certificates that are needed for it and the folder they
+    are written to; what a web server for profiles is told.
   - Refuses a run that loads more than one office, or none, and a staff sheet that could not be read.
   - Is meant to run once per play (C(run_once)).
 options:
-  policy:
-    description: The office's decisions as M(msp.charter_mail.resolve_people#filter) takes them; a machine's own variables win.
-    type: dict
+  providers:
+    description: The shipped facts about providers. The rest comes from the variables of the machines, and of the group all.
+    type: list
+    elements: dict
     required: true
+  handouts:
+    description: Whether what phones and Macs get is looked at, too. A run that makes none of it, such as a diagnosis, does without.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""
 - name: Check the office before any machine is contacted
   msp.charter_mail.mail_check:
-    policy: "{{ mail_policy }}"
+    providers: "{{ __mail_providers }}"
   run_once: true
 """
 

@@ -86,7 +86,7 @@ import os
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.msp.charter_mail.plugins.module_utils import machine, payload, persons, programs, store
+from ansible_collections.msp.charter_mail.plugins.module_utils import machine, payload, persons, programs, store, units
 
 
 def main() -> None:
@@ -104,7 +104,7 @@ def main() -> None:
     try:
         state = machine.open_store(root, platform)
     except store.StoreError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=units.printable(str(error)))
     addresses = {address for records in state.sets.values() for record in records for address in record["people"]}
     module.exit_json(
         changed=False,

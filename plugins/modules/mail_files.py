@@ -294,7 +294,7 @@ import os
 from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.msp.charter_mail.plugins.module_utils import machine, payload, store
+from ansible_collections.msp.charter_mail.plugins.module_utils import machine, payload, store, units
 
 
 def main() -> None:
@@ -325,7 +325,7 @@ def main() -> None:
         run.apply(data["files"])
         evidence = run.evidence(data["evidence"])
     except store.StoreError as error:
-        module.fail_json(msg=str(error), changed=any(outcome["changed"] for outcome in files), files=files, evidence=[])
+        module.fail_json(msg=units.printable(str(error)), changed=any(outcome["changed"] for outcome in files), files=files, evidence=[])
     result = {
         "changed": any(outcome["changed"] for outcome in run.files),
         "files": run.files,

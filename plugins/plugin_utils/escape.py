@@ -30,9 +30,8 @@ def plain(text: str) -> str:
 
 
 def _short(text: str, longest: int, program: str) -> str:
-    size = len(text.encode())
-    if size > longest:
-        raise ValueError(f"{program} reads lines of limited length: {size} bytes are too many, {longest} are the most")
+    if len(text.encode()) > longest:
+        raise ValueError(f"{program} reads lines of limited length, {longest} bytes are the most; make it shorter")
     return text
 
 
@@ -97,7 +96,7 @@ def aerc_value(text: str) -> str:
     setting in any kind of quotes.
     """
     if _AERC_REFERENCE.search(plain(text)):
-        raise ValueError(f"aerc would replace %(...)s in {text!r} by another setting")
+        raise ValueError("aerc would replace the %(...)s in it by another setting; leave that out")
     return f"`{text}`"
 
 

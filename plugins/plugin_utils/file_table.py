@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from .names import is_host, login_problem
+
 HEADER = "Managed by charter-mail: changes are put back by the next run."
 """The text every managed file begins with; the comment sign is the template's business."""
 
@@ -224,7 +226,7 @@ def _check_people(people: Any) -> None:
     seen: set[str] = set()
     for number, person in enumerate(people, 1):
         login = person.get("login") if isinstance(person, Mapping) else None
-        if not isinstance(login, str) or not re.fullmatch(r"[^/\0\s:.][^/\0\s:]*", login):
+        if not isinstance(login, str) or not login or login_problem(login):
             problems.append(f"people entry {number} has no usable login: {login!r}")
         elif login in seen:
             problems.append(f"login {login} is there twice; a person has one entry with several accounts")
@@ -288,7 +290,7 @@ def _for_domains(row: dict[str, Any], people: list[dict[str, Any]]) -> Iterator[
         for account in _accounts(person, row["program"]):
             domains.setdefault(account["domain"], []).append(account)
     for domain in sorted(domains):
-        if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", domain):
+        if not is_host(domain):
             raise TableError([f"the domain {domain!r} cannot be part of a path"])
         dest = row["dest"].replace("{domain}", domain)
         accounts = domains[domain]

@@ -4,22 +4,26 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from ansible_collections.msp.charter_mail.plugins.module_utils import site
 
+from .names import is_host
 from .problem import Problem, quoted
 
 SECRET_MIN = 32
 # Warned about so many days before links end.
 SOON = 30
+# Paths stand between quotes in nginx's file.
+_PATH = re.compile(r"/[^\"$\\\x00-\x1f\x7f]+")
 # What can stand between quotes of an nginx configuration as it is.
 _SECRET = re.compile(r"[A-Za-z0-9+/=._~-]*")
 _PREFIX = re.compile(r"(/(?![.]{1,2}(/|$))[A-Za-z0-9._~-]+)*")
-_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}([.]{_LABEL})*")
+_UPWARDS = {".", ".."}
 _ENDING = "/{token}/{address}/{file}"
 
 
@@ -40,8 +44,9 @@ class Site(NamedTuple):
 
 def token(folder: str, link: Link) -> str:
     """The part of a link that lets its owner fetch what is in the folder, until the end of the last day."""
-    end = datetime.datetime.combine(link.until + datetime.timedelta(days=1), datetime.time(), datetime.UTC)
-    return site.token(int(end.timestamp()), folder, link.secret)
+    # The day after may be none: 9999-12-31 is the last one there is.
+    start = datetime.datetime.combine(link.until, datetime.time(), datetime.UTC)
+    return site.token(int(start.timestamp()) + 24 * 60 * 60, folder, link.secret)
 
 
 def link_of(url: str, secret: str, until: str) -> tuple[Link | None, list[Problem]]:
@@ -80,25 +85,72 @@ def ending_warning(link: Link, today: datetime.date) -> str:
     return ""
 
 
+def is_address(url: str) -> bool:
+    """Whether `url` is an https address that a phone can fetch from, without steps upwards and without a password in it."""
+    parts = _taken_apart(url)
+    if not parts or parts.scheme != "https" or not _port(parts) or parts.username is not None:
+        return False
+    return _is_server(parts.hostname or "") and not _UPWARDS & _steps(parts) and url.isprintable() and " " not in url
+
+
 def site_of(url: str) -> tuple[Site | None, list[Problem]]:
-    """Where a server has to answer for this mail_profile_url, which is one that settings_of() let through, or why it cannot."""
-    parts = urlsplit(url)
-    try:
-        host, port = parts.hostname or "", parts.port or 443
-    except ValueError:
-        host, port = "", 443
-    prefix = unquote(parts.path.removesuffix(_ENDING))
+    """Where a server has to answer for this mail_profile_url, or why it cannot."""
+    parts = _taken_apart(url)
     if not url:
         what = "is empty; write https://profiles.example.org" + _ENDING + " with a name of your own"
+    elif not parts or parts.scheme != "https":
+        what = f"{quoted(url)} is not an https address"
     elif not parts.path.endswith(_ENDING) or parts.query or parts.fragment:
         what = f"{quoted(url)} does not end with {_ENDING}, as the links to this server have to"
-    elif not _HOST.fullmatch(host) or parts.username is not None:
+    elif not is_host(parts.hostname or "") or not _port(parts) or parts.username is not None:
         what = f"{quoted('//' + parts.netloc)} is not a host name with nothing but a port after it"
-    elif not _PREFIX.fullmatch(prefix):
+    elif not _PREFIX.fullmatch(prefix := unquote(parts.path.removesuffix(_ENDING))):
         what = f"{quoted(prefix)} before {{token}} may have letters a to z, digits and ._~- between its slashes alone"
     else:
-        return Site(host, port, prefix), []
+        return Site(parts.hostname or "", _port(parts), prefix), []
     return None, [_wrong("mail_profile_url", what)]
+
+
+def server_of(given: Mapping[str, str]) -> tuple[Site | None, list[Problem]]:
+    """Where a server of the office answers, and everything that is wrong with what the office says of it; the site only when nothing is.
+
+    given: url, link_secret, link_until, certificate and key, empty for what is not said. No message shows the secret.
+    """
+    site, found = site_of(given["url"])
+    found += link_of(given["url"], given["link_secret"], given["link_until"])[1]
+    for option in ("certificate", "key"):
+        if not given[option]:
+            found.append(_wrong(f"profile_server_{option}", "is empty; write the path of the PEM file on the server"))
+        elif not _PATH.fullmatch(given[option]):
+            what = "is not a path on the server that begins with / and has no quotes, dollar signs or backslashes"
+            found.append(_wrong(f"profile_server_{option}", f"{quoted(given[option])} {what}"))
+    return (None if found else site), found
+
+
+def _taken_apart(url: str) -> SplitResult | None:
+    try:
+        return urlsplit(url)
+    except ValueError:  # as for https://[x/
+        return None
+
+
+def _port(parts: SplitResult) -> int:
+    """The port to connect to, 0 for one that is none."""
+    try:
+        return 443 if parts.port is None else parts.port
+    except ValueError:
+        return 0
+
+
+def _steps(parts: SplitResult) -> set[str]:
+    return set(unquote(parts.path).split("/"))
+
+
+def _is_server(host: str) -> bool:
+    try:
+        return is_host(host) or bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
 
 
 def _wrong(field: str, what: str) -> Problem:

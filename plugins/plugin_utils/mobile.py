@@ -7,13 +7,14 @@ import datetime
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from . import android, handout, qr
 from .identity import file_name
-from .links import Link, token
+from .links import Link, is_address, token
 from .mobileconfig import Device, Settings, profile
-from .model import DeviceOwner, has_control
+from .model import DeviceOwner
+from .names import has_control
 from .problem import Problem, printable, quoted
 from .signing import Signer, sign, still_good
 
@@ -175,11 +176,11 @@ def _signed(plist: bytes, signer: Signer | None, before: bytes) -> bytes:
 
 
 def _profile_url_problems(url: str) -> list[Problem]:
-    parts, places = urlsplit(url), re.findall(r"\{([^{}]*)\}", url)
+    places = re.findall(r"\{([^{}]*)\}", url)
     unknown = [place for place in places if place not in _PLACES]
     if not url:
         return []
-    if parts.scheme != "https" or not parts.netloc or has_control(url) or " " in url:
+    if not is_address(url):
         what = f"{quoted(url)} is not an https address"
     elif len(url) > _URL_MAX:
         what = f"has {len(url)} characters; {_URL_MAX} are the most that a QR code should hold"
@@ -187,6 +188,8 @@ def _profile_url_problems(url: str) -> list[Problem]:
         what = f"{{{printable(unknown[0])}}} is not known; write {{address}}, {{file}} or {{token}} where each person's own part goes"
     elif not places:
         what = "is the same for everybody; write {address} or {file} where each person's own part goes"
+    elif twice := next((place for place in places if places.count(place) > 1), ""):
+        what = f"has {{{twice}}} twice; once is enough, and a QR code has little room"
     else:
         return []
     return [Problem(WHERE, field="mail_profile_url", what=what)]

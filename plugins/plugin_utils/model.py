@@ -5,17 +5,18 @@ Every default is filled in here and nowhere else, so that templates take fields 
 
 from __future__ import annotations
 
-import re
 import shlex
-import unicodedata
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal, TypedDict, cast
 
 from .identity import Who, in_order, remembered, who
+from .names import composed, has_control, invisible, is_host, is_local_part, is_mail_domain, is_number, login_problem
 from .problem import Problem, cell, did_you_mean, printable, quoted
 from .programs import PROGRAMS, programs_on
+from .written import unwritable
 
 Security = Literal["tls", "starttls"]
 SECURITY = ("tls", "starttls")
@@ -24,9 +25,13 @@ PHONES = ("ios", "android")
 # What people have mail on besides the programs of their machines.
 DEVICES = (*PHONES, "macos")
 STATES = ("present", "absent")
+# What is said of a person; the sheet says `machines` besides.
+KEYS = ("address", "full_name", "login", "protocol", "smtp_port", "programs", "phones", "primary", "state")
 # YAML makes a yes without quotes a boolean, and so do spreadsheets with true.
 YES, NO = ("yes", "true"), ("no", "false")
 SMTP_PORTS = (587, 465)
+# So many unknown names of machines are held against the known ones.
+_HINTS = 100
 AUTO = "auto"
 
 # Ids must be the same on every run, machine and version of this project: never change this.
@@ -36,10 +41,6 @@ PASSWORD_COMMANDS = {
     "secret-tool": "secret-tool lookup service charter-mail user {address}",
     "pass": "pass show mail/{address}",
 }
-
-_HOST = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.I)
-# RFC 5321 4.1.2 Dot-string; a Quoted-string is legal there, but no program here survives one everywhere.
-_LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.I)
 
 
 class Incoming(TypedDict):
@@ -140,8 +141,9 @@ class Policy:
 
     def __post_init__(self) -> None:
         for entry in [*self.providers, *self.own_providers]:
-            name = str(entry.get("name", ""))
-            self._providers[name] = {**self._providers.get(name, {}), **entry}
+            if isinstance(entry, Mapping):
+                name = str(entry.get("name", ""))
+                self._providers[name] = {**self._providers.get(name, {}), **entry}
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Policy:
@@ -151,9 +153,11 @@ class Policy:
         auto = port == AUTO
         port = last if auto else port
         # A number that is none is kept as -1: problems() names the setting.
-        number = None if port is None else int(port) if str(port).isdecimal() else -1
+        number = None if port is None else int(port) if is_number(str(port), 0, 65535) else -1
         lists: dict[str, Any] = {name: _list(given.pop(name, ())) for name in ("domains", "programs")}
-        lists |= {name: list(given.pop(name, ())) for name in ("providers", "own_providers")}
+        for name in ("providers", "own_providers"):
+            value = given.pop(name, ())
+            lists[name] = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
         # A machine tells these: whatever is there must not end the run.
         told = given.pop("primaries", {})
         primaries = {str(login): str(address) for login, address in told.items()} if isinstance(told, Mapping) else {}
@@ -172,10 +176,20 @@ class Policy:
         """The provider's facts; empty when nobody knows the provider."""
         return self._providers.get(self.provider, {})
 
+    @cached_property
+    def sound(self) -> bool:
+        """Whether problems() finds none: only then accounts can be made."""
+        return not self.problems()
+
     def problems(self) -> list[Problem]:
         """Everything that is wrong with the office's settings and providers."""
         here = self.where
-        found = [problem for name, entry in self._providers.items() for problem in _provider_problems(name, entry, here)]
+        found = [
+            Problem(here, field=f"mail_providers[{number}]", what="must be {name, title, imap, pop, smtp}")
+            for number, entry in enumerate(self.own_providers)
+            if not isinstance(entry, Mapping)
+        ]
+        found += [problem for name, entry in self._providers.items() for problem in _provider_problems(name, entry, here)]
         if self.provider not in self._providers:
             known = ", ".join(sorted(self._providers))
             hint = did_you_mean(self.provider, self._providers) or f"; known are: {known}"
@@ -191,11 +205,7 @@ class Policy:
             for name in self.programs
             if name not in PROGRAMS
         ]
-        found += [
-            Problem(here, field="mail_domains", what=f"{quoted(name)} is not a domain")
-            for name in self.domains
-            if not _HOST.fullmatch(name)
-        ]
+        found += [Problem(here, field="mail_domains", what=f"{quoted(name)} is not a domain") for name in self.domains if not is_host(name)]
         if has_control(self.organization):
             found.append(Problem(here, field="mail_office", what=f"{quoted(self.organization)} has a control character"))
         command = self.password_command
@@ -222,10 +232,7 @@ def check_row(row: Mapping[str, Any], policy: Policy) -> list[Problem]:
         if value and value.lower() not in known:
             wrong(name, f"{cell(value, known)} is not {' or '.join(known)}{did_you_mean(value, known)}")
 
-    for name, value in row.items():
-        if has_control(str(value)) and name != "source":
-            shown = quoted if name == "full_name" else cell
-            wrong(name, f"{shown(str(value))} has a control character (a line break or worse); type it again")
+    _check_characters(row, wrong)
     _check_address(address, policy, wrong)
     full_name, login = _text(row, "full_name"), _text(row, "login")
     if not full_name:
@@ -235,8 +242,8 @@ def check_row(row: Mapping[str, Any], policy: Policy) -> list[Problem]:
     # In YAML, a person is on the machine whose variables these are.
     if (_words(row, "machines") or _in_yaml(where)) and not login:
         wrong("login", "is empty; on a machine the account name of the person is needed")
-    if login in (".", "..") or login.startswith(("-", "~")) or re.search(r'[/\\:*?"<>|]', login):
-        wrong("login", f"{cell(login)} is not an account name; write it without domain and path, as in jane")
+    elif why := login_problem(login):
+        wrong("login", f"{cell(login)} {why}")
     one_of("protocol", PROTOCOLS)
     one_of("state", STATES)
     if (primary := _text(row, "primary")) and primary.lower() not in (*YES, *NO):
@@ -250,15 +257,39 @@ def check_row(row: Mapping[str, Any], policy: Policy) -> list[Problem]:
     for name in _words(row, "phones"):
         if name.lower() not in PHONES:
             wrong("phones", f"{cell(name, PHONES)} is not {' or '.join(PHONES)}{did_you_mean(name, PHONES)}")
-    return found
+    return found or _check_writing(row, policy)
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine as the office check sees it: its policy, and the rows given for it in YAML (mail_accounts)."""
+    """A machine as the office check sees it: its policy, and the rows given for it in YAML (mail_accounts).
+
+    wrong: what was given there and is no row.
+    """
 
     policy: Policy
     rows: Sequence[Mapping[str, Any]] = ()
+    wrong: Sequence[Problem] = ()
+
+    @classmethod
+    def of(cls, name: str, policy: Policy, given: Any) -> Machine:
+        """The machine `name`, with what its variables give as mail_accounts, whatever that is."""
+        where = f"{name}: mail_accounts"
+        if not isinstance(given, Sequence) or isinstance(given, str):
+            return cls(policy, wrong=[Problem(where, what=f"must be a list of people, each {{{', '.join(KEYS)}}}")])
+        rows = [{**row, "source": f"{where}[{number}]"} for number, row in enumerate(given) if isinstance(row, Mapping)]
+        wrong = [
+            Problem(f"{where}[{number}]", what=f"must be {{{', '.join(KEYS)}}}")
+            for number, row in enumerate(given)
+            if not isinstance(row, Mapping)
+        ]
+        wrong += [
+            Problem(row["source"], _text(row, "address"), f"key {key}", f"is not known{did_you_mean(str(key), KEYS)}")
+            for row in rows
+            for key in row
+            if key not in (*KEYS, "source")
+        ]
+        return cls(policy, rows, wrong)
 
 
 def check_office(sheet: Sequence[Mapping[str, Any]], machines: Mapping[str, Machine], policy: Policy) -> list[Problem]:
@@ -272,6 +303,7 @@ def check_office(sheet: Sequence[Mapping[str, Any]], machines: Mapping[str, Mach
     there: dict[str, list[Mapping[str, Any]]] = {name: [] for name in machines}
     rows: list[Problem] = []
     first: dict[str, str] = {}
+    hints: dict[str, str] = {}
     for row in sheet:
         where, address = str(row.get("source", "")), _text(row, "address")
         named = list(dict.fromkeys(_words(row, "machines")))
@@ -284,9 +316,13 @@ def check_office(sheet: Sequence[Mapping[str, Any]], machines: Mapping[str, Mach
             if name in there:
                 there[name].append(row)
             else:
-                what = f"{cell(name, machines)} is not in hosts.yml{did_you_mean(name, machines)}"
+                # To look for near names takes its time: a sheet in which nothing fits gets no help with every line of it.
+                if name not in hints:
+                    hints[name] = did_you_mean(name, machines) if len(hints) < _HINTS else ""
+                what = f"{quoted(name) if hints[name] else cell(name)} is not in hosts.yml{hints[name]}"
                 rows.append(Problem(where, address, "column machines", what))
     for name, machine in machines.items():
+        rows += machine.wrong
         rows += [problem for row in machine.rows for problem in check_row(row, machine.policy)]
         rows += check_machine(name, [*there[name], *machine.rows])
     rows += _check_primary([*sheet, *(row for machine in machines.values() for row in machine.rows)])
@@ -450,8 +486,10 @@ def server(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _smtp(entry: Mapping[str, Any], port: int) -> list[Mapping[str, Any]]:
     """The provider's outgoing servers that answer on `port`, all of them for 0; the provider's order is its preference."""
-    servers = cast("list[Mapping[str, Any]]", entry.get("smtp") or [])
-    return [server for server in servers if not port or str(server.get("port")) == str(port)]
+    servers = entry.get("smtp")
+    # Whether they are what they should be is for _provider_problems() to say.
+    known = [server for server in servers if isinstance(server, Mapping)] if isinstance(servers, Sequence) else []
+    return [server for server in known if not port or str(server.get("port")) == str(port)]
 
 
 def _no_such_port(policy: Policy, port: int) -> str:
@@ -479,9 +517,9 @@ def _provider_problems(name: str, entry: Mapping[str, Any], file: str) -> list[P
             found.append(Problem(where, field=kind, what="must be {host, port, security}"))
             continue
         host, port, security = (str(server.get(key, "")) for key in ("host", "port", "security"))
-        if not _HOST.fullmatch(host):
+        if not is_host(host):
             found.append(Problem(where, field=f"{kind}.host", what=f"{quoted(host)} is not a host name"))
-        if not port.isdecimal() or not 1 <= int(port) <= 65535:
+        if not is_number(port, 1, 65535):
             found.append(Problem(where, field=f"{kind}.port", what=f"{quoted(port)} is not a port (1 to 65535)"))
         if security not in SECURITY:
             what = f"{quoted(security)} is not tls or starttls{did_you_mean(security, SECURITY)}; plain text cannot be had"
@@ -503,13 +541,38 @@ def _check_address(address: str, policy: Policy, wrong: Any) -> None:
             "address",
             f"{cell(address)} has no @; the full address is needed, as in jane@{next(iter(policy.domains), 'example.org')}",
         )
-    elif not _LOCAL_PART.fullmatch(local_part):
+    elif not is_local_part(local_part):
         wrong("address", f"{cell(address)}: what stands before the @ is not a plain ASCII mailbox name")
-    elif "." not in domain or not _HOST.fullmatch(domain):
+    elif not is_mail_domain(domain):
         wrong("address", f"{cell(address)}: {cell(domain)} is not a mail domain")
     elif policy.domains and domain.lower() not in [name.lower() for name in policy.domains]:
         hint = did_you_mean(domain, policy.domains)
         wrong("address", f"{cell(domain)} is not a domain of this office ({', '.join(policy.domains)}){hint}")
+
+
+def _check_characters(row: Mapping[str, Any], wrong: Any) -> None:
+    for name, value in row.items():
+        if has_control(str(value)) and name != "source":
+            shown = quoted if name == "full_name" else cell
+            wrong(name, f"{shown(str(value))} has a control character (a line break or worse); type it again")
+    # In a name it may be needed, as between the letters of some scripts.
+    for name in ("address", "machines"):
+        if code := invisible(_text(row, name)):
+            wrong(name, f"{cell(_text(row, name))} has the invisible character {code}; type it again")
+
+
+def _check_writing(row: Mapping[str, Any], policy: Policy) -> list[Problem]:
+    """What the programs of a person could not be told. The rest of the row must be sound."""
+    if not policy.sound or _text(row, "state").lower() == "absent":
+        return []
+    where, address = str(row.get("source", "")), _text(row, "address")
+    return [
+        # Once, however many people the command is for.
+        Problem(policy.where, field="mail_password_command", what=why)
+        if name == "password_command"
+        else Problem(where, address, _field(where, name), f"{quoted(_text(row, name))} {why}")
+        for name, why in unwritable(_account(row, policy, primary=True))
+    ]
 
 
 def _check_programs(row: Mapping[str, Any], wrong: Any) -> None:
@@ -521,14 +584,9 @@ def _check_programs(row: Mapping[str, Any], wrong: Any) -> None:
             wrong("programs", f"{name} cannot fetch mail by {protocol}; leave it out or write another protocol")
 
 
-def has_control(text: str) -> bool:
-    """Whether `text` has a character that ends lines, is none at all, or that XML cannot carry (XML 1.0, 2.2)."""
-    return any(unicodedata.category(c) in ("Cc", "Zl", "Zp", "Cs") or c in "\ufffe\uffff" for c in text)
-
-
 def _text(row: Mapping[str, Any], name: str) -> str:
     value = row.get(name)
-    return "" if value is None else str(value).strip()
+    return "" if value is None else composed(str(value).strip())
 
 
 def _words(row: Mapping[str, Any], name: str) -> list[str]:
@@ -538,8 +596,8 @@ def _words(row: Mapping[str, Any], name: str) -> list[str]:
 def _list(value: Any) -> list[str]:
     """Words separated by blanks in a sheet, a list in YAML."""
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [str(word) for word in value]
-    return [] if value is None else str(value).split()
+        return [composed(str(word)) for word in value]
+    return [] if value is None else composed(str(value)).split()
 
 
 def _in_yaml(where: str) -> bool:

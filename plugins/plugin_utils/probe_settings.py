@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .names import is_number
 from .problem import Problem, did_you_mean, quoted
 
+# Longer than anybody waits.
+_LONGEST = 3600
 _KEYS = ("product", "issuer", "remedy", "ours")
 
 
 def check_timeout(seconds: Any, where: str) -> list[Problem]:
     """What is wrong with the seconds a look may take."""
-    if isinstance(seconds, bool) or not str(seconds).isdecimal() or int(seconds) < 2:
+    if isinstance(seconds, bool) or not is_number(str(seconds), 2, _LONGEST):
         return [Problem(where, field="reachability_timeout", what=f"{quoted(str(seconds))} is not a number of seconds, 2 or more")]
     return []
 

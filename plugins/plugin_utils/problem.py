@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ..module_utils.masking import MASK, mask
@@ -20,13 +20,24 @@ class Problem(NamedTuple):
     def __str__(self) -> str:
         whose = f" ({cell(self.address)[1:-1]})" if self.address else ""
         field = f" {self.field}:" if self.field else ""
-        return f"{self.where}{whose}:{field} {self.what}"
+        return inert(f"{self.where}{whose}:{field} {self.what}")
+
+
+def inert(text: str) -> str:
+    """`text` with everything that could move a cursor, hide, or turn the direction of writing shown as an escape."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def printable(text: str, longest: int = 80) -> str:
-    """`text` with everything that could move a cursor or hide shown as an escape, shortened to `longest` characters."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """`text` made inert, shortened to `longest` characters."""
+    # An escape is at most ten times as long as what it stands for, but nobody's megabyte has to be looked at for eighty characters.
+    shown = inert(text[: longest + 1])
     return shown if len(shown) <= longest else shown[: longest - 3] + "..."
+
+
+def counted(problems: Sequence[object]) -> str:
+    """ "one problem", "2 problems"."""
+    return "one problem" if len(problems) == 1 else f"{len(problems)} problems"
 
 
 def quoted(text: str) -> str:
@@ -48,5 +59,5 @@ def _like_a_password(text: str) -> bool:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """ "; did you mean imap?" when one of `known` is near to `word`, else nothing."""
-    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word[:100].lower(), list(known), n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else ""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import tarfile
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,9 @@ import pytest
 
 from tests.playbook import ROOT, command, copy_project, tree, write_office
 
-# What the README tells people of an installed collection to put into their own ansible.cfg.
-CONFIG = """\
-[defaults]
-collections_path = {collections}
-callbacks_enabled = msp.charter_mail.mail_summary
-inject_facts_as_vars = false
-
-[inventory]
-enable_plugins = msp.charter_mail.staff, yaml
-any_unparsed_is_failed = true
-"""
+# What the README tells people of an installed collection: commands to build and install it, their own ansible.cfg, commands to use it.
+README = (ROOT / "README.md").read_text(encoding="utf-8").partition("## As a collection\n")[2].partition("\n## ")[0]
+INSTALL, CONFIG, USE = (textwrap.dedent(block) for block in re.findall(r"(?:^    .*\n(?:\n(?=    ))?)+", README, re.MULTILINE))
 
 
 # What people keep in or beside their clone.
@@ -90,33 +84,30 @@ def test_git_takes_no_office_but_the_example(tmp_path: Path) -> None:
     assert "acme" not in added
 
 
-def test_the_artefact_works_without_the_clone(tmp_path: Path) -> None:
-    built = command("ansible-galaxy", "collection", "build", "--output-path", tmp_path, ROOT)
-    assert built.code == 0, built.out
-    (artefact,) = tmp_path.glob("msp-charter_mail-*.tar.gz")
-    installed = tmp_path / "installed"
-    config = tmp_path / "ansible.cfg"
-    config.write_text(CONFIG.format(collections=installed), encoding="utf-8")
-    env = {"ANSIBLE_CONFIG": str(config)}
-    install = command("ansible-galaxy", "collection", "install", artefact, "-p", installed, "--offline", cwd=tmp_path, env=env)
+def test_the_readme_s_way_to_install_and_use_it(tmp_path: Path) -> None:
+    """As it is written there, with the clone and everything else in folders of their own."""
+    clone = copy_project(tmp_path / "charter-mail")
+    command("git", "init", "--quiet", cwd=clone)
+    command("git", "add", "--all", cwd=clone)
+    home, mail = tmp_path / "home", tmp_path / "mail"
+    home.mkdir()
+    # The environment is taken for ready. An empty ANSIBLE_CONFIG is the ansible.cfg of the folder one is in.
+    env = {"HOME": str(home), "ANSIBLE_CONFIG": "", "MAKEFLAGS": "--assume-old=.venv/dev"}
+    install = command("sh", "-exc", INSTALL, cwd=clone, env=env)
     assert install.code == 0, install.out
-    office = write_office(tmp_path / "acme", "address,full_name,machines,login\njane@example.org,Jane,desk-01,jane\n", "desk-01")
-    run = command("ansible-playbook", "-i", office, "msp.charter_mail.provision_mail", cwd=tmp_path, env=env)
-    assert run.code == 0, run.out
-    assert run.row("jane@example.org", "desk-01", "thunderbird")
-    assert [name for name in tree(tmp_path / "acme.machines") if name.endswith(".cfg")]
-    new = command(
-        "ansible-playbook",
-        "msp.charter_mail.new_office",
-        "-e",
-        "office=two",
-        "-i",
-        "localhost,",
-        cwd=tmp_path,
-        env={**env, "ANSIBLE_INVENTORY_ENABLED": "host_list"},
-    )
-    assert new.code == 0, new.out
-    assert (tmp_path / "inventories/two/staff.csv").exists()
+    assert "msp.charter_mail:0.1.0 was installed successfully" in install.out and "Nothing to do" not in install.out
+    (mail / "ansible.cfg").write_text(CONFIG, encoding="utf-8")
+    new, *runs = USE.splitlines()
+    made = command("sh", "-exc", new, cwd=mail, env=env)
+    assert made.code == 0, made.out
+    assert sorted(tree(mail / "inventories")) == ["acme/group_vars/all.yml", "acme/hosts.yml", "acme/staff.csv"]
+    write_office(mail / "inventories/acme", "address,full_name,machines,login\njane@example.org,Jane,desk-01,jane\n", "desk-01")
+    for run in runs:
+        done = command("sh", "-exc", run, cwd=mail, env=env)
+        assert done.code == 0, done.out
+        if run.endswith("provision_mail"):
+            assert done.row("jane@example.org", "desk-01", "thunderbird")
+    assert [name for name in tree(mail / "inventories/acme.machines") if name.endswith(".cfg")]
 
 
 def document(output: str) -> dict[str, Any]:

@@ -9,6 +9,8 @@ import pytest
 
 from tests.playbook import ROOT, command, copy_project, play, tree, write_office
 
+# What an office with a Mac or a phone has to say.
+CONTACT = 'mail_office: Acme\nmobile_contact: {name: IT, phone: "+1 555 0100"}\nmobile_paper: none\n'
 HEADER = "address,full_name,machines,login,programs,state\n"
 JANE = "jane@example.org,Jane Doe,desk-01,jane,thunderbird msmtp,\n"
 JOHN = "john@example.org,John Roe,desk-01 desk-02,john,thunderbird,\n"
@@ -143,6 +145,73 @@ reachability_interceptors:
     assert unknown.row('group_vars/all.yml: mail_provider: "chartr" is not a provider; did you mean charter?')
 
 
+def test_everything_that_can_be_known_is_said_before_the_first_machine(office: Path) -> None:
+    """Of people, phones, the web server for profiles and every role; also by the preview, and of machines that --limit leaves out."""
+    with (office / "hosts.yml").open("a", encoding="utf-8") as hosts:
+        hosts.write("profile_server: {hosts: {web-01: {ansible_host: 192.0.2.1}}}\n")
+    settings = """\
+mail_profile_url: https://[x/{token}/{address}/{file}
+mobile_dir: ""
+mobile_logo: logo.png
+mobile_accent: blue
+mobile_link_secret: "{{ 'short' }}"
+mobile_paper: a5
+terminal_folders: {sent: "%(source)s", drafts: Drafts, trash: Trash}
+terminal_mbsync_delete: perhaps
+thunderbird_install_dir: "/opt/a\\nb"
+firewall_state: gone
+mail_password_command: show %(source)s {address}
+"""
+    (office / "group_vars/all.yml").write_text(settings + "mail_probe: false\n", encoding="utf-8")
+    (office / "host_vars").mkdir()
+    (office / "host_vars/desk-02.yml").write_text("mail_accounts: [5]\nterminal_maildir: ''\n", encoding="utf-8")
+    rows = JANE.replace("msmtp", "aerc").replace(",\n", ",,ios\n") + "joe@example.org,Joe,desk-01,joe x,,,\n"
+    (office / "staff.csv").write_text(HEADER.replace("\n", ",phones\n") + rows, encoding="utf-8")
+    command_line = (
+        "group_vars/all.yml: mail_password_command: cannot be written for aerc: aerc would replace the %(...)s in it by another setting"
+    )
+    lines = [
+        'staff.csv:3 (joe@example.org): column login: "joe x" is not an account name; write it without domain and path, and without blanks',
+        "desk-02: mail_accounts[0]: must be {address, full_name, login, protocol, smtp_port, programs, phones, primary, state}",
+        command_line,
+        'group_vars/all.yml: mail_profile_url: "https://[x/{token}/{address}/{file}" is not an https address',
+        "group_vars/all.yml: mobile_dir: is empty; write the folder for the files, as in build/mobile/{office}",
+        "group_vars/all.yml: mobile_logo: ",
+        'group_vars/all.yml: mobile_accent: "blue" is not a colour like',
+        "group_vars/all.yml: mail_office: is empty; people must see whose page it is",
+        "group_vars/all.yml: mobile_contact: has neither phone nor email; the page must say who helps",
+        "group_vars/all.yml: mobile_link_secret: has 5 characters; 32 are needed",
+        "group_vars/all.yml: mobile_link_until: is empty",
+        'group_vars/all.yml: mobile_paper: "a5" is not letter or a4 or none',
+        "group_vars/all.yml: profile_server_certificate: is empty",
+        "group_vars/all.yml: profile_server_key: is empty",
+        "group_vars/all.yml: terminal_folders: cannot be written: aerc would replace",
+        "group_vars/all.yml: terminal_maildir: is empty",
+        'group_vars/all.yml: terminal_mbsync_delete: "perhaps" is not true or false',
+        "group_vars/all.yml: thunderbird_install_dir: has a control character",
+        'group_vars/all.yml: firewall_state: "gone" is not present or absent',
+    ]
+    for playbook, arguments in (("provision-mail.yml", ["--limit", "desk-01"]), ("playbooks/preview_mail.yml", [])):
+        run = play(playbook, "-i", office, *arguments, cwd=office.parent)
+        assert run.code == 2, run.out
+        for line in lines:
+            assert run.row(line).startswith(line)
+        said = f"{len(lines)} problems with this office"
+        assert f"{said}, listed above; no machine was contacted, nothing was changed" in run.out and "Traceback" not in run.out
+        assert machines(office) == {} and not (office.parent / "build").exists() and not (office.parent / ".charter-mail.json").exists()
+    # Nobody with a phone need be helped for a diagnosis.
+    plain = office.parent / "plain"
+    write_office(plain, HEADER.replace("\n", ",phones\n") + JANE.replace(",\n", ",,ios\n"), "desk-01")
+    assert "problem with this office" not in play("playbooks/diagnose_mail.yml", "-i", plain, cwd=office.parent).out
+
+
+def test_a_setting_that_cannot_be_made_out_is_named(office: Path) -> None:
+    (office / "group_vars/all.yml").write_text("mobile_link_secret: '{{ vault_secret }}'\nmail_probe: false\n", encoding="utf-8")
+    run = play("provision-mail.yml", "-i", office)
+    assert run.code == 2 and machines(office) == {}
+    assert "'vault_secret' is undefined" in run.row("group_vars/all.yml: mobile_link_secret: cannot be made out")
+
+
 def test_a_sheet_that_lost_its_people_or_is_gone_stops_the_run(office: Path) -> None:
     assert play("provision-mail.yml", "-i", office).code == 0
     before = machines(office)
@@ -212,6 +281,7 @@ def test_preview_contacts_no_machine_and_renders_every_platform(office: Path, tm
         encoding="utf-8",
     )
     (office / "staff.csv").write_text(HEADER + JANE + JOHN + "m@example.org,Mac,mac-01,mac,,\n", encoding="utf-8")
+    (office / "group_vars/all.yml").write_text(CONTACT, encoding="utf-8")
     run = play("playbooks/preview_mail.yml", "-i", office, "-e", f"mail_preview_dir={tmp_path}/seen", cwd=tmp_path)
     assert run.code == 0, run.out
     seen = tree(tmp_path / "seen")
@@ -232,6 +302,7 @@ def test_enterprise_roots_only_where_asked_for_and_intercepted(
         "linux: {hosts: {desk-01: {}}}\nwindows: {hosts: {win-01: {}}}\nmacos: {hosts: {mac-01: {}}}\n", encoding="utf-8"
     )
     (office / "staff.csv").write_text(HEADER + JOHN.replace("desk-01 desk-02", "desk-01 win-01 mac-01"), encoding="utf-8")
+    (office / "group_vars/all.yml").write_text(CONTACT, encoding="utf-8")
     found = {"thunderbird_enterprise_roots": asked, "reachability_result": {"endpoints": [{"verdict": verdict}]}}
     run = play("playbooks/preview_mail.yml", "-i", office, "-e", json.dumps({**found, "mail_preview_dir": f"{tmp_path}/seen"}))
     assert run.code == 0, run.out
@@ -296,6 +367,12 @@ def test_new_office_is_ready_to_be_filled_in_and_never_overwritten(tmp_path: Pat
     (acme / "staff.csv").write_text(f"{header}\n{example.removeprefix('# ')}\n", encoding="utf-8")
     hosts = (acme / "hosts.yml").read_text().replace("# desk-01:\n    #   ansible_host: 192.0.2.11", "desk-01:\n    desk-02:")
     (acme / "hosts.yml").write_text(hosts, encoding="utf-8")
+    # The example has a phone: who helps with it must be said before anything is done, and that is said by the look at it, too.
+    early = play("playbooks/preview_mail.yml", "-i", acme, cwd=tmp_path)
+    assert early.code != 0
+    assert early.row("group_vars/all.yml: mobile_contact: has neither phone nor email; the page must say who helps")
+    settings = (acme / "group_vars/all.yml").read_text()
+    (acme / "group_vars/all.yml").write_text(settings.replace("# mobile_contact:", "mobile_contact:"))
     seen = play("playbooks/preview_mail.yml", "-i", acme, cwd=tmp_path)
     assert seen.code == 0, seen.out
     assert seen.row("jane.doe@example.org", "desk-02", "thunderbird")
@@ -323,7 +400,7 @@ def test_offices_are_kept_where_the_technician_says(tmp_path: Path) -> None:
     assert (tmp_path / "mine/two/staff.csv").exists()
 
 
-@pytest.mark.parametrize("name", ["", "../acme", "Acme", "a b"])
+@pytest.mark.parametrize("name", ["", "../acme", "Acme", "a b", "acme\n", "acme\n\n", "ac\u017fme"])
 def test_new_office_takes_folder_names_only(tmp_path: Path, name: str) -> None:
     run = play("playbooks/new_office.yml", "-e", json.dumps({"office": name}), cwd=tmp_path)
     assert run.code != 0

@@ -98,6 +98,12 @@ def test_where_a_server_answers(url: str, expected: Site) -> None:
         ("https://profiles.example.org/{token}/{file}", "does not end with"),
         ("https://profiles.example.org/{token}/{address}/{file}?x=1", "does not end with"),
         ("https://[2001:db8::1]/{token}/{address}/{file}", "is not a host name"),
+        ("https://[x/{token}/{address}/{file}", "is not an https address"),
+        ("https://profiles.example.org:0/{token}/{address}/{file}", "is not a host name"),
+        ("https://profiles.example.org:99999/{token}/{address}/{file}", "is not a host name"),
+        ("https://profile\u017f.example.org/{token}/{address}/{file}", "is not a host name"),
+        ("https://profiles.example.org/../{token}/{address}/{file}", "before {token} may have"),
+        ("https://profiles.example.org/a/%2e%2e/{token}/{address}/{file}", "before {token} may have"),
         ("https://a@profiles.example.org/{token}/{address}/{file}", "is not a host name"),
         ("https://profiles.example.org:x/{token}/{address}/{file}", "is not a host name"),
         ("https://profiles..example.org/{token}/{address}/{file}", "is not a host name"),
@@ -111,6 +117,12 @@ def test_where_a_server_answers(url: str, expected: Site) -> None:
 def test_addresses_that_cannot_be_served(url: str, what: str) -> None:
     site, found = links.site_of(url)
     assert site is None and len(found) == 1 and what in str(found[0]) and found[0].field == "mail_profile_url"
+
+
+def test_the_last_day_that_there_is() -> None:
+    link, found = links.link_of(URL, SECRET, "9999-12-31")
+    assert link and not found
+    assert links.token("jane@example.org", link).startswith("253402300800-")
 
 
 def test_what_is_shown_of_the_site_and_of_nginx_has_no_secret() -> None:

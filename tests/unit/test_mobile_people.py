@@ -132,6 +132,14 @@ def test_an_ordinary_address_is_its_own_file_name_and_a_long_one_is_cut() -> Non
         ({"removal_date": "2026-06-15"}, "mobile_removal_date: 2026-06-15 is not in the future; devices would remove the profile at once"),
         ({"profile_url": "http://mail.test/{file}"}, 'mail_profile_url: "http://mail.test/{file}" is not an https address'),
         ({"profile_url": "https:///{file}"}, 'mail_profile_url: "https:///{file}" is not an https address'),
+        ({"profile_url": "https://[x/{file}"}, 'mail_profile_url: "https://[x/{file}" is not an https address'),
+        ({"profile_url": "https://mail.test:0/{file}"}, 'mail_profile_url: "https://mail.test:0/{file}" is not an https address'),
+        ({"profile_url": "https://mail.test/../{file}"}, 'mail_profile_url: "https://mail.test/../{file}" is not an https address'),
+        ({"profile_url": "https://a:b@mail.test/{file}"}, 'mail_profile_url: "https://a:b@mail.test/{file}" is not an https address'),
+        (
+            {"profile_url": "https://mail.test/{file}/{file}"},
+            "mail_profile_url: has {file} twice; once is enough, and a QR code has little room",
+        ),
         (
             {"profile_url": "https://mail.test/{name}"},
             "mail_profile_url: {name} is not known; write {address}, {file} or {token} where each person's own part goes",

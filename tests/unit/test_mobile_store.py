@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +127,21 @@ def test_long_work_shows_how_far_it_is_and_remembers(store: Store, monkeypatch: 
     # The clock is read again for each line.
     assert shown == ["Phones and Macs: 1 of 6 people", "Phones and Macs: 3 of 6 people", "Phones and Macs: 5 of 6 people"]
     assert Store(store.dest, False, False).known.keys() == {"jane", "p0", "p1", "p2", "p3", "p4"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: mounts a small file system")
+def test_a_full_disk_is_said_of_the_file_that_did_not_fit(tmp_path: Path) -> None:
+    place = tmp_path / "small"
+    place.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", place], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+    try:
+        store = Store(place, False, False)
+        store.put("jane", "1", {"a.txt": b"one"})
+        with pytest.raises(OSError) as caught:
+            store.put("jane", "2", {"a.txt": b"x" * 200_000})
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(place / "jane/a.txt"))
+        assert [path.name for path in (place / "jane").iterdir()] == ["a.txt"] and store.read("jane", "a.txt") == b"one"
+    finally:
+        subprocess.run(["umount", place], check=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import uuid
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.msp.charter_mail.plugins.plugin_utils import model, names
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.model import (
     Machine,
     Policy,
@@ -163,6 +165,20 @@ def test_the_office_s_password_command_gets_a_quoted_address() -> None:
         ({"login": "../root"}, 'column login: "../root" is not an account name'),
         ({"login": "CORP\\jane"}, "is not an account name; write it without domain and path"),
         ({"login": "~root"}, "is not an account name"),
+        ({"login": "jane doe"}, "is not an account name; write it without domain and path, and without blanks"),
+        ({"login": ".jane"}, "is not an account name"),
+        ({"login": "j" * 65}, "has 65 characters; 64 are the most in an account name"),
+        ({"login": "jane\u202e"}, r'column login: "jane\u202e" has the invisible character U+202E; type it again'),
+        ({"address": "jane\u202a@example.org"}, r'column address: "jane\u202a@example.org" has the invisible character U+202A'),
+        ({"machines": "desk-01\u202c"}, r'column machines: "desk-01\u202c" has the invisible character U+202C; type it again'),
+        ({"address": "\u017fam@example.org"}, "is not a plain ASCII mailbox name"),
+        ({"address": "\u0131van@example.org"}, "is not a plain ASCII mailbox name"),
+        ({"address": "jane@e\u017fample.org"}, "is not a mail domain"),
+        ({"smtp_port": "\u0665\u0668\u0667"}, "is not 587 or 465"),
+        (
+            {"programs": "aerc", "full_name": "Jane %(source)s"},
+            'column full_name: "Jane %(source)s" cannot be written for aerc: aerc would',
+        ),
         ({"programs": "thunderbrid"}, 'column programs: "thunderbrid" is not a program known here; did you mean thunderbird?'),
         ({"programs": "word"}, "known are: thunderbird, msmtp, mbsync, neomutt, aerc"),
         ({"programs": "mbsync", "protocol": "pop"}, "column programs: mbsync cannot fetch mail by pop; leave it out"),
@@ -255,6 +271,12 @@ def test_a_machine_s_own_provider_counts() -> None:
         ({"domains": ["exa mple.org"]}, 'mail_domains: "exa mple.org" is not a domain'),
         ({"organization": "a\nb"}, 'mail_office: "a\\nb" has a control character'),
         ({"password_command": "a\nb"}, "mail_password_command: is empty or has a control character"),
+        ({"smtp_port": "\u0665\u0668\u0667"}, "mail_smtp_port: is not 587, 465 or auto"),
+        ({"domains": ["e\u017fample.org"]}, "mail_domains"),
+        ({"own_providers": [5, "x"]}, "mail_providers[0]: must be {name, title, imap, pop, smtp}"),
+        ({"own_providers": 5}, "mail_providers[0]: must be {name, title, imap, pop, smtp}"),
+        ({"own_providers": [{"name": "charter", "smtp": [5]}], "smtp_port": 465}, "smtp[0]: must be {host, port, security}"),
+        ({"own_providers": [{"name": "charter", "smtp": 5}], "smtp_port": 465}, "smtp: must be a list of {host, port, security}"),
     ],
 )
 def test_a_wrong_setting_is_named(settings: dict[str, Any], expected: str) -> None:
@@ -268,6 +290,9 @@ def test_a_wrong_setting_is_named(settings: dict[str, Any], expected: str) -> No
         ({"host": "a b", "port": 993, "security": "tls"}, 'imap.host: "a b" is not a host name'),
         ({"host": "a.example", "port": 70000, "security": "tls"}, 'imap.port: "70000" is not a port (1 to 65535)'),
         ({"host": "a.example", "port": "x", "security": "tls"}, 'imap.port: "x" is not a port'),
+        ({"host": "a.example", "port": "0", "security": "tls"}, 'imap.port: "0" is not a port'),
+        ({"host": "a.example", "port": "\u0669\u0669\u0663", "security": "tls"}, "is not a port"),
+        ({"host": "\u017fa.example", "port": 993, "security": "tls"}, "is not a host name"),
         ({"host": "a.example", "port": 143, "security": "none"}, 'imap.security: "none" is not tls or starttls'),
         ({"host": "a.example", "port": 143, "security": "startls"}, "did you mean starttls?; plain text cannot be had"),
         ({"host": "a.example", "port": 143, "security": "tls", "verify": False}, "imap.verify: is not known"),
@@ -277,6 +302,108 @@ def test_a_wrong_setting_is_named(settings: dict[str, Any], expected: str) -> No
 def test_a_provider_without_transport_security_cannot_be_written(server: Any, expected: str) -> None:
     found = [str(problem) for problem in policy(own_providers=[{"name": "charter", "imap": server}]).problems()]
     assert any(expected in problem for problem in found), found
+
+
+def test_what_a_program_cannot_be_told_is_said_once_and_before_a_machine_is_asked() -> None:
+    """A line of msmtp's and mbsync's files ends somewhere, and aerc replaces %(...)s: the functions that write are asked."""
+    command = "x" * 2000 + " {address}"
+    everybody = [row(programs="msmtp neomutt"), row(address="zoe@example.org", full_name="Zoe", login="zoe", programs="mbsync msmtp")]
+    where, limit = "group_vars/all.yml: mail_password_command: cannot be written for", "reads lines of limited length"
+    assert office(*everybody, password_command=command) == [
+        f"{where} msmtp: msmtp {limit}, 467 bytes are the most; make it shorter",
+        f"{where} mbsync: mbsync {limit}, 990 bytes are the most; make it shorter",
+    ]
+    assert office(row(programs="thunderbird neomutt"), password_command=command) == [], "these two can be told"
+    assert office(row(programs="msmtp", state="absent"), password_command=command) == []
+    said = office(row(programs="aerc"), password_command="show %(source)s {address}")
+    assert [line.partition(": cannot")[0] for line in said] == ["group_vars/all.yml: mail_password_command"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (5, ["desk-01: mail_accounts: must be a list of people, each {address, full_name, "]),
+        ("jane@example.org", ["desk-01: mail_accounts: must be a list of people"]),
+        (None, ["desk-01: mail_accounts: must be a list of people"]),
+        ({"address": "x"}, ["desk-01: mail_accounts: must be a list of people"]),
+        (
+            [5, row(source="")],
+            ["desk-01: mail_accounts[0]: must be {address, full_name", "desk-01: mail_accounts[1] (jane@example.org): key machines"],
+        ),
+        (
+            [{"adress": "jane@example.org"}],
+            ["key adress: is not known; did you mean address?", "key address: is empty", "full_name", "login"],
+        ),
+    ],
+)
+def test_people_in_yaml_that_are_none(given: Any, expected: list[str]) -> None:
+    found = office(machines={"desk-01": Machine.of("desk-01", policy(), given)})
+    assert len(found) == len(expected), found
+    assert all(part in line for part, line in zip(expected, found, strict=True)), found
+
+
+def test_a_sign_that_unicode_calls_a_letter_is_that_letter() -> None:
+    """U+212A, the sign of the unit kelvin, is a K by Unicode's own rule (NFC); a long s is none by it."""
+    (problem,) = office(row(address="kim@example.org"), row(address="\u212aim@example.org", machines="desk-02"))
+    assert "is there already, in staff.csv:2" in problem
+
+
+def test_two_spellings_of_an_accent_are_one_person() -> None:
+    composed, apart = "Zo\u00eb", "Zoe\u0308"
+    mailboxes = row(full_name=composed, login="zo\u00eb"), row(full_name=apart, login="zoe\u0308", address="info@example.org")
+    assert office(*mailboxes) == []
+    (person,) = resolve_people(mailboxes, policy())
+    assert (person["login"], person["full_name"], len(person["accounts"])) == ("zo\u00eb", composed, 2)
+
+
+def test_names_of_a_hundred_thousand_unknown_machines_are_not_all_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(model, "did_you_mean", lambda word, known: looked.append(word) or "")
+    assert (
+        len(office(*(row(address=f"p{number}@example.org", login=f"p{number}", machines=f"x{number}") for number in range(1000)))) == 1000
+    )
+    assert len(looked) == 100
+
+
+@pytest.mark.parametrize(
+    ("address", "group"),
+    [
+        ("jane.doe@example.org", "person_jane_doe_example_org"),
+        ("Jane-Doe@example.org", "person_janeDASHdoe_example_org"),
+        ("jane_doe+x@my-office.org", "person_janeUNDERdoePLUSx_myDASHoffice_org"),
+        ("jane@firm.co.uk", "person_jane__firm_co_uk"),
+        ("o'hara@example.org", "person_oX27hara_example_org"),
+    ],
+)
+def test_the_group_of_a_person(address: str, group: str) -> None:
+    assert names.group_of(address) == group
+
+
+LOCAL = st.from_regex(r"[a-z0-9_+'-]{1,3}(\.[a-z0-9_+'-]{1,3}){0,2}", fullmatch=True)
+DOMAIN = st.from_regex(r"[a-z0-9]([a-z0-9-]?[a-z0-9])?(\.[a-z0-9]([a-z0-9-]?[a-z0-9])?){1,3}", fullmatch=True)
+
+
+@given(st.tuples(LOCAL, DOMAIN), st.tuples(LOCAL, DOMAIN))
+def test_no_two_people_share_a_group(one: tuple[str, str], other: tuple[str, str]) -> None:
+    groups = {names.group_of("@".join(each)) for each in (one, other)}
+    assert len(groups) == len({one, other})
+    assert all(re.fullmatch(r"[A-Za-z0-9_]+", group) for group in groups), "what Ansible takes for a group"
+
+
+def test_the_closest_pairs_do_not_share_a_group() -> None:
+    near = [
+        "a.b@c.org",
+        "a-b@c.org",
+        "a_b@c.org",
+        "a+b@c.org",
+        "a@b.c.org",
+        "a.b.c@d.org",
+        "a@b-c.org",
+        "ab@c.org",
+        "aDASHb@c.org",
+        "a.dash.b@c.org",
+    ]
+    assert len({names.group_of(address) for address in near}) == len(near)
 
 
 def test_the_model_refuses_what_the_check_refuses() -> None:

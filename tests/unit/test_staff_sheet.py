@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 
 import pytest
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.staff_sheet import COLUMNS, read_sheet
@@ -51,10 +52,32 @@ def test_every_column_is_there_and_the_line_is_known() -> None:
         pytest.param(PLAIN + ",,,\n\n   \n", id="empty lines at the end"),
         pytest.param(PLAIN.replace("\n", ",,\n"), id="columns without a name"),
         pytest.param(PLAIN.replace("jane@", "\ufeffjane\u200b@"), id="invisible characters"),
+        pytest.param(PLAIN.replace("\n", ",,,\n") + ",,,,,,\n", id="padded to one width"),
     ],
 )
 def test_spreadsheet_reality(data: str | bytes) -> None:
     assert rows(data) == rows(PLAIN)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_the_hint_that_excel_writes_for_itself(separator: str) -> None:
+    for hint in (f"sep={separator}\n", f"SEP={separator};;;\r\n", f"\n# a remark\nsep={separator}\n"):
+        (row,) = rows(hint + PLAIN.replace(",", separator))
+        lines = hint.count("\n") + 2
+        assert row == rows(PLAIN)[0] | {"source": f"staff.csv:{lines}"}
+
+
+def test_remarks_as_a_spreadsheet_saves_them() -> None:
+    """In quotes where there is a separator or a quote in them, and padded to the width of the sheet."""
+    remarks = '"# The staff; one line each, say ""hello"";";;;\n# with an odd "quote;;;\n  "# again; and again";;;\n'
+    sheet = remarks + PLAIN.replace(",", ";") + '"# jane left; ""really""";;;\n;;;\n'
+    (row,) = rows(sheet)
+    assert row == rows(PLAIN)[0] | {"source": "staff.csv:5"}
+
+
+def test_two_ways_to_write_an_accent_are_one_text() -> None:
+    one, other = (rows(f"address,full_name,machines,login\nz@example.org,Zo{e},büro,zo{e}\n") for e in ("\u00eb", "e\u0308"))
+    assert one == other and other[0]["login"] == "zo\u00eb"
 
 
 def test_lines_keep_their_numbers() -> None:
@@ -89,6 +112,28 @@ def test_a_header_alone_is_an_empty_sheet_without_a_problem() -> None:
             ['staff.csv:2 (jane@example.org): has more cells than the header; a cell with "," in it needs quotes'],
         ),
         (b"address,full_name\nx@example.org,Zo\xeb\n", ['staff.csv:2: is not UTF-8 text (byte 0xEB); save the sheet as "CSV UTF-8"']),
+        (
+            b"\xef\xbb\xbfaddress,full_name\rx@example.org,Zo\xeb\r",
+            ['staff.csv:2: is not UTF-8 text (byte 0xEB); save the sheet as "CSV UTF-8"'],
+        ),
+        (
+            # Half a pair of surrogates, on the third line.
+            "address,full_name\njane@example.org,Jane\nx@example.org,Zo".encode("utf-16") + b"\x3d\xd8" + "\n".encode("utf-16-le"),
+            ['staff.csv:3: is not UTF-16 text (byte 0x3D); save the sheet as "CSV UTF-8"'],
+        ),
+        ("address,full_name\n".encode("utf-16-be"), ['staff.csv:1: has a zero byte, which no text has; save the sheet as "CSV UTF-8"']),
+        (
+            b"PK\x03\x04\x14\x00\x06\x00",
+            ['staff.csv:1: is a workbook (xlsx, ods) under another name, no text; save the sheet as "CSV UTF-8"'],
+        ),
+        (
+            f"address,full_name\njane@example.org,Jane\njohn@example.org,{'x' * 200_000}\n",
+            ['staff.csv:3: has a cell of more than 131072 characters; shorten it, or close the quote (") that it begins with'],
+        ),
+        (
+            "address,full_name,\x1b[2Jstate\u202e\n",
+            [r'staff.csv:1: column "\x1b[2Jstate\u202e" is not known; did you mean state?; known are: ' + ", ".join(COLUMNS)],
+        ),
     ],
 )
 def test_what_is_wrong_is_said(data: str | bytes, expected: list[str]) -> None:
@@ -109,7 +154,7 @@ def test_what_a_csv_writer_writes_comes_back(names: list[str], separator: str, e
     writer = csv.writer(text, delimiter=separator, lineterminator=end)
     writer.writerow(["address", "full_name"])
     writer.writerows((f"p{number}@example.org", name) for number, name in enumerate(names))
-    assert [row["full_name"] for row in rows(text.getvalue())] == names
+    assert [row["full_name"] for row in rows(text.getvalue())] == [unicodedata.normalize("NFC", name) for name in names]
 
 
 @given(st.binary(max_size=200))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
+from ansible_collections.msp.charter_mail.plugins.callback.mail_summary import CallbackModule
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.summary import Summary
 
 MACHINES = {"desk": {"platform": "linux", "people": ["jane@example.org", "joe@example.org"]}}
@@ -70,3 +73,29 @@ def test_what_is_said_of_the_servers_is_from_the_last_look() -> None:
     lines = "\n".join(summary.lines())
     assert "desk-01: firewall: Opened TCP 587." in lines and "desk-02: cannot send: It is refused." in lines
     assert "blocked" not in lines and "465" not in lines
+
+
+class Shown(list[str]):
+    """In place of Ansible's display."""
+
+    def display(self, line: str, **_more: Any) -> None:
+        self.append(line)
+
+
+HOSTILE = "\x1b]0;title\x07\x1b[2J\n1 well\x9b2J\u202e"
+
+
+@pytest.mark.parametrize("diagnosed", [False, True])
+def test_nothing_that_a_machine_says_moves_the_cursor(tmp_path: Path, diagnosed: bool) -> None:
+    callback = CallbackModule()
+    callback._display = shown = Shown()
+    callback._summary.office("acme", {"desk" + HOSTILE: {"platform": "linux", "people": ["jane@example.org"]}, **MACHINES})
+    callback._summary.files("desk", {"files": [entry("jane@example.org", "msmtp", "refused", HOSTILE, message=HOSTILE)]})
+    if diagnosed:
+        step = {"title": HOSTILE, "state": "fail", "text": HOSTILE, "steps": []}
+        callback._diagnosed["desk"] = {"machine": "desk", "state": "problems", "summary": HOSTILE, "people": [], "steps": [step]}
+        callback._dir = str(tmp_path)
+    callback.v2_playbook_on_stats(None)
+    assert len([line for line in shown if "title" in line]) >= 2
+    assert [line for line in shown if not line.isprintable()] == []
+    assert not [line for line in shown if line.startswith("1 well")]
