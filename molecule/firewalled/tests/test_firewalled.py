@@ -116,7 +116,7 @@ def opens_nothing_past_a_tunnel(machine: str, firewall: str, place: str) -> None
     """The firewall lets out through a tunnel by now."""
     before = rules(machine, firewall)
     shown = fleet.play("provision_mail", "--limit", machine, *OPEN)
-    assert f"{machine}: firewall: Nothing was changed in {firewall}; {place} is kept shut for TCP 587: it lets out by interface" in shown
+    assert re.search(f"{machine}: firewall: .*; {place} is kept shut for TCP 587: it lets out by interface", shown), shown
     assert rules(machine, firewall) == before and not connects(machine, "smtp.charter.net")
 
 
