@@ -93,6 +93,7 @@ def office(tmp_path: Path) -> Iterator[Path]:
             "mail_probe": True,
             "mail_provider": "own",
             "mail_providers": [{"name": "own", **servers, "smtp": [servers["smtp"]]}],
+            "reachability_interceptors": [{"product": "Test CA", "issuer": ["Test CA"], "ours": True}],
             "mail_password_command": f"printf %s {IN_COMMAND} {{address}}",
         }
         folder = write_office(tmp_path / "acme", HEADER + JANE, "desk-01", yaml.safe_dump(settings))
