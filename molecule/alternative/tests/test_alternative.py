@@ -45,11 +45,12 @@ def test_who_moved_is_gone_from_the_old_machine() -> None:
 
 
 def test_what_was_taken_over_is_kept() -> None:
-    kept = fleet.machine("desk-12").check_output('sudo grep -rl "Ann\'s own" /var/lib/charter-mail/backups').splitlines()
+    machine = fleet.machine("desk-12")
+    kept = machine.check_output("sudo sh -c 'grep -rl \"Ann.s own\" /home/*/.local/state/charter-mail/backups'").splitlines()
     assert len(kept) == 1
-    with fleet.machine("desk-12").sudo():
-        file = fleet.machine("desk-12").file(kept[0])
-        assert (file.user, oct(file.mode)) == ("root", "0o600")
+    with machine.sudo():
+        assert machine.file(kept[0]).user == kept[0].split("/")[2]
+        assert oct(machine.file(kept[0].rpartition("/")[0]).mode) == "0o700"
 
 
 @pytest.mark.parametrize(("login", "address"), [LEFT[1:], GONE[1:]])
