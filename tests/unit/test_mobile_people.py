@@ -135,7 +135,7 @@ def test_an_ordinary_address_is_its_own_file_name_and_a_long_one_is_cut() -> Non
         ({"profile_url": "https://[x/{file}"}, 'mail_profile_url: "https://[x/{file}" is not an https address'),
         ({"profile_url": "https://mail.test:0/{file}"}, 'mail_profile_url: "https://mail.test:0/{file}" is not an https address'),
         ({"profile_url": "https://mail.test/../{file}"}, 'mail_profile_url: "https://mail.test/../{file}" is not an https address'),
-        ({"profile_url": "https://a:b@mail.test/{file}"}, 'mail_profile_url: "https://a:b@mail.test/{file}" is not an https address'),
+        ({"profile_url": "https://a:b@mail.test/{file}"}, 'mail_profile_url: "https://a:••••@mail.test/{file}" is not an https address'),
         (
             {"profile_url": "https://mail.test/{file}/{file}"},
             "mail_profile_url: has {file} twice; once is enough, and a QR code has little room",
