@@ -100,7 +100,7 @@ def decide(ruleset: Ruleset, ports: Sequence[int], shut: Sequence[int]) -> Decis
         wanted: Dict[int, List[int]] = {}
         bars: Dict[str, List[int]] = {}
         for port, place in places.items():
-            if port not in shut and not (place.shut and port in opened) or not place.shut and port in stopped:
+            if not (port in shut or port in opened if place.shut else port in shut and port not in stopped):
                 continue
             bar = place.bar(place.last)
             if keeper and place.shut:
@@ -195,6 +195,7 @@ def plan(host: Host, ports: Sequence[int], shut: Sequence[int]) -> Optional[Plan
 
 
 def unit_of(host: Host, ruleset: Ruleset, openings: Dict[Key, List[Opening]]) -> bytes:
+    """The unit for these chains of the machine. Raises Failed."""
     commands = []
     for key, wanted in openings.items():
         chains = ruleset.reached(key)

@@ -42,7 +42,6 @@ MAX_PORTS = 15  # of one rule; a limit of iptables' multiport
 PLACE = "user rules"
 """They work at once and last."""
 
-FILES = "/etc/ufw/"
 ANYWHERE = ("0.0.0.0/0", "::/0")
 # All ports, said so that the rule is not taken for one of somebody else's: ufw has no two that differ in what they do alone.
 FROM_PORTS = "1:65535"
@@ -96,11 +95,10 @@ class Rule(NamedTuple):
 
 
 class Family(NamedTuple):
-    """The rules for IPv4 or IPv6. before, after: what before.rules and after.rules do, by a chain's name."""
+    """The rules for IPv4 or IPv6. framework: before.rules and after.rules."""
 
     rules: List[Rule]
-    before: str
-    after: str
+    framework: str
 
     @property
     def others(self) -> List[Rule]:
@@ -116,11 +114,11 @@ class Family(NamedTuple):
     def place(self, outgoing: str, port: int) -> Place:
         """Where among the others ours may stand. outgoing: the default."""
         others = self.others
-        effects = [effect._replace(at=-1) for effect in framework(self.before, "-I OUTPUT|-[AI] ufw6?-before-output", port)]
+        effects = [effect._replace(at=-1) for effect in in_framework(self.framework, "-I OUTPUT|-[AI] ufw6?-before-output", port)]
         for number, rule in enumerate(others):
             effects += [effect._replace(at=number) for effect in rule.effects(port)]
         end = len(others)
-        effects += [effect._replace(at=end) for effect in framework(self.after, "-A OUTPUT|-[AI] ufw6?-after-output", port)]
+        effects += [effect._replace(at=end) for effect in in_framework(self.framework, "-A OUTPUT|-[AI] ufw6?-after-output", port)]
         return find([*effects, Effect(STOPS if outgoing in ("deny", "reject") else PASSES, True, at=end)])
 
 
@@ -168,7 +166,7 @@ def _numbers(ports: str) -> List[int]:
     return found
 
 
-def framework(text: str, heads: str, port: int) -> List[Effect]:
+def in_framework(text: str, heads: str, port: int) -> List[Effect]:
     """What the lines that begin so in before.rules or after.rules (iptables-restore's format) do to a connection to the port."""
     effects: List[Effect] = []
     table = ""
@@ -325,11 +323,10 @@ def plan(host: Host, ports: Sequence[int], shut: Sequence[int]) -> Optional[Plan
 
 
 def _families(host: Host) -> List[Family]:
-    texts = [(host.read(FILES + name) or b"").decode("utf-8", "replace") for name in _NAMES]
-    return [Family(read_rules(texts[number]), texts[number + 1], texts[number + 2]) for number in (0, 3)]
+    def text(name: str) -> str:
+        return (host.read("/etc/ufw/%s.rules" % name) or b"").decode("utf-8", "replace")
 
-
-_NAMES = ("user.rules", "before.rules", "after.rules", "user6.rules", "before6.rules", "after6.rules")
+    return [Family(read_rules(text("user" + six)), "%s\n%s" % (text("before" + six), text("after" + six))) for six in ("", "6")]
 
 
 def _apply(host: Host, decision: Decision, outgoing: str, ports: Sequence[int]) -> None:

@@ -448,9 +448,9 @@ def families(
     *four: str, six: Sequence[str] | None = None, before: Sequence[str] = (), after: Sequence[str] = ()
 ) -> list[egress_ufw.Family]:
     """The rules of user.rules, and of user6.rules where they are not the same; lines of before.rules and after.rules."""
-    around = ["\n".join(["*filter", *lines, "COMMIT\n"]) for lines in (before, after)]
+    framework = "".join("\n".join(["*filter", *lines, "COMMIT\n"]) for lines in (before, after))
     lists = [[line.replace("ANY", name) for line in rules] for rules, name in ((four, "0.0.0.0/0"), (four if six is None else six, "::/0"))]
-    return [egress_ufw.Family(egress_ufw.read_rules("".join(f"### tuple ### {line}\n" for line in rules)), *around) for rules in lists]
+    return [egress_ufw.Family(egress_ufw.read_rules("".join(f"### tuple ### {line}\n" for line in rules)), framework) for rules in lists]
 
 
 def test_ufw_s_rules_are_read_as_it_writes_them() -> None:
@@ -519,6 +519,7 @@ OWN = "-A ufw-before-output -o lo -j ACCEPT", "-A ufw-before-output -m conntrack
         (["-A ufw-before-output ! -o wg0 -m conntrack --ctstate NEW -j REJECT"], [], ""),
         (["-A ufw-before-output -p tcp --dport 587 -j DROP"], [], "would override"),
         ([], ["-A ufw-after-output -d 203.0.113.0/24 -j DROP"], "would override"),
+        (["-A OUTPUT -d 203.0.113.0/24 -j DROP"], [], "would override"),
         ([], ["-A ufw-after-input -d 203.0.113.0/24 -j DROP"], ""),
         ([], ["-A ufw-after-output -m owner --uid-owner 1002 -j REJECT"], "would override"),
         ([], ["-A ufw-after-output -j LOG --log-prefix 'no -A'"], ""),
@@ -529,7 +530,7 @@ def test_ufw_s_other_files_are_read(before: Sequence[str], after: Sequence[str],
     four, _ = families("allow tcp 22 ANY any ANY in", before=before, after=after)
     place = four.place("deny", 587)
     assert (bar in place.bar(place.last)) if bar else (place.bar(place.last) == "")
-    assert families(before=[], after=[])[0]._replace(before="\n".join(["*nat", *before])).place("deny", 587) == (True, False, 0, 0)
+    assert families(before=[], after=[])[0]._replace(framework="\n".join(["*nat", *before])).place("deny", 587) == (True, False, 0, 0)
 
 
 ADD = "allow out proto tcp from any port 1:65535 to any port %s comment charter-mail"
@@ -990,7 +991,7 @@ lines = st.lists(st.text(max_size=20) | st.lists(pieces, max_size=9).map(" ".joi
 def test_any_text_is_read_or_refused(text: str) -> None:
     only_failed(egress_nft_judge.read, text)
     only_failed(egress_ufw.read_status, text)
-    only_failed(lambda lines: egress_ufw.Family(egress_ufw.read_rules(lines), lines, lines).place("deny", 587), text)
+    only_failed(lambda lines: egress_ufw.Family(egress_ufw.read_rules(lines), lines).place("deny", 587), text)
     only_failed(egress_firewalld.read_policies, text)
     egress_firewalld.read_active(text)
     only_failed(egress_firewalld.read_record, text.encode("utf-8", "surrogatepass"))

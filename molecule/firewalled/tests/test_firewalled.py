@@ -67,14 +67,14 @@ def test_auto_stays_at_465_while_nothing_can_be_told() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def banned() -> Iterator[None]:
-    """The address, and a way to it."""
+    """The address, somebody at 587 there, and a way to it."""
     standin = fleet.standin().check_output("hostname --all-ip-addresses").split()[0]
-    fleet.standin().check_output(f"ip address add {BANNED}/32 dev lo")
+    fleet.standin().check_output(f"ip address add {BANNED}/32 dev lo && systemd-run --quiet --unit=banned nc -lk {BANNED} 587")
     for name in BOXES:
         with fleet.machine(name).sudo():
             fleet.machine(name).check_output(f"ip route add {BANNED} via {standin}")
     yield
-    fleet.standin().check_output(f"ip address delete {BANNED}/32 dev lo")
+    fleet.standin().check_output(f"systemctl stop banned && ip address delete {BANNED}/32 dev lo")
     for name in BOXES:
         with fleet.machine(name).sudo():
             fleet.machine(name).check_output(f"ip route delete {BANNED}")
