@@ -43,7 +43,7 @@ def test_provisioning_says_what_will_not_work_and_goes_on_or_stops() -> None:
     assert re.search(r"^desk-13: cannot send: ", shown, re.MULTILINE)
     assert "jane.doe@example.org" in shown
     stopped = " ".join(fleet.play("provision_mail", *options, "-e", "mail_require_reachable=true", code=2).split())
-    assert "mail_require_reachable is set, so nothing was changed on this machine." in stopped
+    assert "mail_require_reachable is set, so the mail settings on this machine stay as they are." in stopped
     assert "msmtp" not in stopped
     assert "The certificate of expired.test:993 expired on 2020-02-01" in stopped
 
