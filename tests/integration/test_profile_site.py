@@ -277,7 +277,9 @@ def test_a_machine_with_nothing_gets_a_site_that_is_proved_and_everything_is_tak
         "for file in {data}/acme/current/*/*; do echo other > $file; done",
         "systemctl stop nginx",
         "cp {where}/renewed.crt {where}/{name}.crt; cp {where}/renewed.key {where}/{name}.key",
-        "sed -i s/current/elsewhere/ {conf}; nginx -s reload; sed -i s/elsewhere/current/ {conf}",
+        # New workers are there once nginx has read the file.
+        "old=$(pgrep -P $(cat /run/nginx.pid)); sed -i s/current/elsewhere/ {conf}; nginx -s reload; "
+        'while [ "$(pgrep -P $(cat /run/nginx.pid))" = "$old" ]; do sleep 0.1; done; sed -i s/elsewhere/current/ {conf}',
     ],
     ids=["file", "profile", "stopped", "renewed certificate", "never loaded"],
 )
