@@ -29,10 +29,9 @@ from ansible import constants as C
 from ansible import context
 from ansible.plugins.callback import CallbackBase
 
-from ..module_utils.masking import mask
+from ..module_utils.masking import inert, mask
 from ..plugin_utils import diagnosis
 from ..plugin_utils.diagnosis_page import page
-from ..plugin_utils.problem import inert
 from ..plugin_utils.summary import Summary
 
 # The files of a report, each with what stands near the beginning of every one that was made here.

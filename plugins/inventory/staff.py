@@ -48,9 +48,10 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.utils.display import Display
 
+from ..module_utils.masking import inert
 from ..plugin_utils.names import composed, group_of
 from ..plugin_utils.office_folder import HOSTS, SHEET, is_second_sheet, office_of
-from ..plugin_utils.problem import Problem, inert
+from ..plugin_utils.problem import Problem
 from ..plugin_utils.programs import PLATFORMS
 from ..plugin_utils.staff_sheet import Sheet, read_sheet
 

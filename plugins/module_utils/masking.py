@@ -26,6 +26,11 @@ MASK = "\u2022\u2022\u2022\u2022"
 Span = Tuple[int, int]
 
 
+def inert(text: str) -> str:
+    """``text`` with everything that could move a cursor, hide, turn the direction of writing, or that is no character, as an escape."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 def mask(text: str, secrets: Sequence[str] = ()) -> str:
     """``text`` with dots in place of passwords.
 

@@ -53,16 +53,10 @@ def run(unit: Unit, job: Job) -> Dict[str, Any]:
 
 def _outcome(data: Dict[str, Any], secrets: List[str], notes: List[str]) -> Dict[str, Any]:
     """What is said of a file: dest, program, people, state, changed, and a message where there are notes."""
-    outcome = {**data, "dest": printable(data["dest"])}
+    outcome = {**data, "dest": masking.inert(data["dest"])}
     if notes:
-        outcome["message"] = masking.mask(printable("; ".join(notes)), secrets)
+        outcome["message"] = masking.mask(masking.inert("; ".join(notes)), secrets)
     return outcome
-
-
-def printable(text: str) -> str:
-    """Text of the machine as it can be sent and shown: what is no character is written as its number."""
-    safe = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in safe)
 
 
 def _data(plan: Plan, job: Job) -> Dict[str, Any]:

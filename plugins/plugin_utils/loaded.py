@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..module_utils.masking import inert
 from .model import Machine, Policy
 from .office_folder import SHEET, is_office, second_sheets
-from .problem import inert
 from .programs import PLATFORMS
 
 # The variables that make a policy.

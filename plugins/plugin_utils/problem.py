@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ..module_utils.masking import MASK, mask
+from ..module_utils.masking import MASK, inert, mask
 
 
 class Problem(NamedTuple):
@@ -21,11 +21,6 @@ class Problem(NamedTuple):
         whose = f" ({cell(self.address)[1:-1]})" if self.address else ""
         field = f" {self.field}:" if self.field else ""
         return inert(f"{self.where}{whose}:{field} {self.what}")
-
-
-def inert(text: str) -> str:
-    """`text` with everything that could move a cursor, hide, or turn the direction of writing shown as an escape."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def printable(text: str, longest: int = 80) -> str:

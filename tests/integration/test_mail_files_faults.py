@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -83,9 +84,16 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
         found.end()
 
 
+def fill(path: Path) -> None:
+    """A file that takes all the room there is."""
+    with path.open("wb") as stream, contextlib.suppress(OSError):
+        while True:
+            stream.write(b"x" * 4096)
+            stream.flush()
+
+
 def test_a_home_that_hangs_holds_up_nobody(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A frozen file system: who writes to it hangs in the kernel and cannot even be killed."""
-    monkeypatch.setattr(persons, "SECONDS", 3)
     ann, bob = place.logins
     frozen = place.homes[ann]
     place.mount(frozen)
@@ -94,14 +102,17 @@ def test_a_home_that_hangs_holds_up_nobody(place: Place, monkeypatch: pytest.Mon
     assert place.states(*files) == ["created", "created"]
     subprocess.run(["fsfreeze", "--freeze", frozen], check=True)
     changed = [item(login=login, content="two\n") for login in (ann, bob)]
-    found = place.run(*changed)
+    with monkeypatch.context() as short:
+        short.setattr(persons, "SECONDS", 10)
+        found = place.run(*changed)
     assert found == {
-        f"~{ann}/.rc": ("failed", f"the home {frozen} did not answer within 3 s"),
+        f"~{ann}/.rc": ("failed", f"the home {frozen} did not answer within 10 s"),
         f"{place.homes[bob]}/.rc": ("pending", ""),
     }
     # The lock is free though the process that hangs is still there.
     assert place.states(item(login=bob, content="three\n"), name="other") == ["refused"]
     subprocess.run(["fsfreeze", "--unfreeze", frozen], check=True)
+    os.waitpid(-1, 0)  # now it can end
     assert place.states(*changed)[1] == "unchanged"
     assert (frozen / ".rc").read_text() == "two\n"
     assert place.states(*changed) == ["unchanged", "unchanged"]
@@ -116,13 +127,7 @@ def test_a_full_disk_costs_nobody_anything(place: Place) -> None:
     place.run(item(login=ann))
     (home / ".rc").write_text("theirs\n")
     filler = home / "filler"
-    with filler.open("wb") as stream:
-        try:
-            while True:
-                stream.write(b"x" * 4096)
-                stream.flush()
-        except OSError:
-            pass
+    fill(filler)
     big = "x" * 20_000
     found = place.run(item(login=ann, content=big), item(login=bob, content=big))
     assert found[f"{home}/.rc"] == ("failed", "No space left on device")
@@ -136,13 +141,7 @@ def test_a_full_disk_costs_nobody_anything(place: Place) -> None:
 def test_a_full_disk_under_the_state_is_said_before_anything_is_touched(place: Place) -> None:
     place.state.mkdir(mode=0o700)
     place.mount(place.state, "2M")
-    with (place.state / "filler").open("wb") as stream:
-        try:
-            while True:
-                stream.write(b"x" * 4096)
-                stream.flush()
-        except OSError:
-            pass
+    fill(place.state / "filler")
     many = [item(f".rc{number}", login=place.logins[0]) for number in range(40)]
     for check in (True, False):
         with pytest.raises(store.StoreError, match=r"state\.json cannot be written: No space left on device"):
@@ -246,20 +245,19 @@ sys.path.insert(0, {root!r})
 from ansible_collections.msp.charter_mail.plugins.module_utils import machine, paths, persons, store
 from tests.unit.machine_below import item
 store.directory = lambda *_: {state!r}
-put = paths.put
+put, run = paths.put, os.getpid()
 def dying(place, temporary):
     put(place, temporary)
     if place.name == ".rc" and {victim!r} == "worker":
         os.kill(os.getpid(), signal.SIGKILL)
     if place.name == ".rc":
-        parent = os.getppid()
-        while os.getppid() == parent:  # until the run is killed
+        while os.getppid() == run:  # until the run is killed
             time.sleep(0.01)
         os._exit(0)
 paths.put = dying
-run = machine.Machine(machine.Options("set", "", "linux", False, 3, False, False, []))
-run.apply([item(login=login) for login in {logins!r}])
-print([outcome["state"] for outcome in run.files])
+work = machine.Machine(machine.Options("set", "", "linux", False, 3, False, False, []))
+work.apply([item(login=login) for login in {logins!r}])
+print([outcome["state"] for outcome in work.files])
 """
 
 

@@ -173,6 +173,7 @@ class Machine:
         """Everything that a failed run may not have changed; times: nor have put back."""
         listed = f"find $here -printf '%p %l %m %u:%g {'%T@' if times else ''}\\n' | sort"
         content = "find $here -type f -exec sha256sum {} + | sort"
+        # One of the two may not be there.
         return self.sh(f"here=$(ls -d {DATA} /etc/nginx || true); {listed}; {content}; ss -Htln | sort")
 
     def play(self, *tasks: dict[str, Any]) -> list[dict[str, Any]]:
@@ -408,6 +409,7 @@ def test_a_nginx_that_does_not_read_the_folder(machine: Machine) -> None:
 
 def put_back(machine: Machine, *reasons: str, **more: Any) -> None:
     """A run fails with these reasons, and everything is and is served as it was, now and after a restart."""
+    # Not running is an answer, no failure.
     ran = machine.sh("test -s /run/nginx.pid && echo yes || true")
     names = (NAME, "www.example.org")
     before, served = machine.state(), machine.ask(*names, path=PATH)

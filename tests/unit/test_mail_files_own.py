@@ -250,15 +250,19 @@ def test_a_run_that_was_killed_before_it_wrote_owns_nothing(office: Office, monk
     assert office.home().read_text() == "theirs\n"
 
 
-def test_a_state_that_cannot_be_written_touches_nothing(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_room_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = paths.stage
 
     def full(place: paths.Place, *rest: Any) -> str:
-        if place.name == "state.json":
+        if place.name == name:
             raise OSError(28, "No space left on device")
         return stage(place, *rest)
 
     monkeypatch.setattr(paths, "stage", full)
+
+
+def test_a_state_that_cannot_be_written_touches_nothing(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_room_for("state.json", monkeypatch)
     with pytest.raises(store.StoreError, match=r"state\.json cannot be written: No space left on device"):
         office.run(item())
     assert not office.home().exists()
@@ -269,14 +273,7 @@ def test_a_copy_that_cannot_be_made_pushes_nothing_out(office: Office, monkeypat
     for number in range(3):
         office.home().write_text(f"{number}\n")
         office.run(item())
-    stage = paths.stage
-
-    def full(place: paths.Place, *rest: Any) -> str:
-        if place.name == ".rc.1":
-            raise OSError(28, "No space left on device")
-        return stage(place, *rest)
-
-    monkeypatch.setattr(paths, "stage", full)
+    no_room_for(".rc.1", monkeypatch)
     office.home().write_text("3\n")
     run = office.run(item())
     assert (run.files[0]["state"], run.files[0]["message"]) == ("failed", "No space left on device")
