@@ -438,7 +438,7 @@ class Store:
         if self._want_diff:
             header = str(path)
             self.diff.append(
-                {"before_header": header, "after_header": header, "before": _shown(self._read(path)), "after": _shown(content)},
+                {"before_header": header, "after_header": header, "before": _shown(path, self._read(path)), "after": _shown(path, content)},
             )
 
     @staticmethod
@@ -533,10 +533,11 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _shown(content: bytes) -> str:
-    """A file in a difference."""
+def _shown(path: Path, content: bytes) -> str:
+    """A file in a difference. What is for people's eyes may hold a link to a profile, as text or as a code, which is as good as a key."""
     try:
-        return content.decode()
+        text = content.decode()
+        return text if path.suffix not in (".html", ".svg") or not text else f"({len(text)} characters, SHA-256 {_sha256(content)})\n"
     except UnicodeDecodeError:
         return f"({len(content)} bytes, SHA-256 {_sha256(content)})\n"
 

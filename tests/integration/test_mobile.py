@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import plistlib
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,8 @@ def test_links_that_cannot_be_guessed(office: Office) -> None:
     day = (NOW + 10 * DAY).date().isoformat()
     run = office.write(JANE, ZOE, mobile_link_secret=secret, mobile_link_until=day).good("--diff", "-vvv")
     assert f"the links to profiles end on {day}" in " ".join(run.out.split()) and secret not in run.out
+    # A link is as good as a key, and a code is a link.
+    assert "<svg" not in run.out and not re.search(r"\d-[A-Za-z0-9_-]{22}/", run.out)
     before = tree(office.out)
     office.good(changed=False)
     assert "1 updated, 1 unchanged" in office.write(JANE, ZOE, mobile_link_secret=other).good().out
