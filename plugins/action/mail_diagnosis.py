@@ -21,20 +21,27 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(
             {
-                "people": {"type": "list", "elements": "dict", "required": True},
-                "probe": {"type": "dict", "required": True},
-                "stored": {"type": "dict", "required": True},
-                "files": {"type": "list", "elements": "dict", "required": True},
+                "people": {"type": "list", "elements": "dict", "default": []},
+                "probe": {"type": "dict", "default": {}},
+                "stored": {"type": "dict", "default": {}},
+                "written": {"type": "dict", "default": {}},
+                "left_out": {"type": "dict", "options": {"platform": {"type": "str"}, "people": {"type": "list", "elements": "str"}}},
                 "dir": {"type": "str", "required": True},
-            }
+            },
+            mutually_exclusive=[("left_out", name) for name in ("probe", "stored", "written")],
         )
         given = plain(arguments)
+        name = str((task_vars or {}).get("inventory_hostname", ""))
+        if given["left_out"] is not None:
+            addresses = given["left_out"]["people"] or []
+            found = diagnosis.left_out(name, given["left_out"]["platform"] or "", addresses)
+            return {"changed": False, "machine": found, "dir": given["dir"]}
         found = diagnosis.machine(
-            str((task_vars or {}).get("inventory_hostname", "")),
+            name,
             [account["address"] for person in given["people"] for account in person["accounts"]],
             probe=given["probe"],
             findings=compare(given["people"], given["stored"].get("accounts", []), given["stored"].get("problems", [])),
-            files=given["files"],
+            written=given["written"],
             unread=given["stored"].get("problems", []),
         )
         return {"changed": False, "machine": found, "dir": given["dir"]}

@@ -16,20 +16,34 @@ options:
     description: People as P(msp.charter_mail.resolve_people#filter) gives them.
     type: list
     elements: dict
-    required: true
+    default: []
   probe:
     description: What M(msp.charter_mail.mail_probe) returned, also of a task that was skipped.
     type: dict
-    required: true
+    default: {}
   stored:
     description: What M(msp.charter_mail.mail_settings) returned.
     type: dict
-    required: true
-  files:
-    description: The C(files) that M(msp.charter_mail.mail_files) returned in check mode.
-    type: list
-    elements: dict
-    required: true
+    default: {}
+  written:
+    description: >-
+      By name of the role, what M(msp.charter_mail.mail_files) returned in check mode. A result that failed, was skipped or is not there
+      (null) is a finding.
+    type: dict
+    default: {}
+  left_out:
+    description: >-
+      In place of everything else, for a machine that nothing looked at. The C(machines) entry of
+      M(msp.charter_mail.mail_check), empty for a machine without people.
+    type: dict
+    suboptions:
+      platform:
+        description: Platform of the machine; empty when it is in none of the groups.
+        type: str
+      people:
+        description: Addresses of its people.
+        type: list
+        elements: str
   dir:
     description: Directory on the controller in which the callback P(msp.charter_mail.mail_summary#callback) writes the report.
     type: str
@@ -42,7 +56,7 @@ EXAMPLES = r"""
     people: "{{ mail_people }}"
     probe: "{{ reachability_result }}"
     stored: "{{ mail_stored }}"
-    files: "{{ thunderbird_result.files + terminal_result.files }}"
+    written: {thunderbird: "{{ thunderbird_result }}", terminal: "{{ terminal_result }}"}
     dir: build/diagnosis
   register: diagnosis_result
 """
@@ -50,8 +64,8 @@ EXAMPLES = r"""
 RETURN = r"""
 machine:
   description: >-
-    machine (its name), state (V(ok) or V(problems)), summary, people (addresses) and steps, a tree of {title, state (V(ok), V(fail),
-    V(warn), V(skip)), text, verdict, column, facts, steps}.
+    machine (its name), state (V(ok), V(settings_ok) where the servers were not looked at, V(problems), or V(not_diagnosed)), summary,
+    people (addresses) and steps, a tree of {title, state (V(ok), V(fail), V(warn), V(skip)), text, verdict, column, facts, steps}.
   returned: always
   type: dict
 dir:

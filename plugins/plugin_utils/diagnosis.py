@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..module_utils.masking import mask
 from .problem import printable
-from .summary import DOES
+from .summary import DOES, FAILED
 
 if TYPE_CHECKING:
     from .comparison import Finding
@@ -66,32 +66,49 @@ def machine(
     *,
     probe: Mapping[str, Any],
     findings: Sequence[Finding],
-    files: Sequence[Mapping[str, Any]],
+    written: Mapping[str, Mapping[str, Any] | None],
     unread: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """One machine: {machine, state (ok or problems), summary, people, steps}.
+    """One machine: {machine, state (ok, settings_ok or problems), summary, people, steps}.
 
-    probe: what mail_probe returned, empty when it was left out; findings: of comparison.compare; files: of mail_files in check
-    mode; unread: problems of mail_settings.
+    probe: what mail_probe returned, empty when it was left out; findings: of comparison.compare; written: by role, what mail_files
+    returned in check mode, None where it was not asked; unread: problems of mail_settings.
     """
     servers = [_server(result) for result in probe.get("endpoints", [])]
     if not servers:
         servers = [_node("Servers", "skip", "Not looked at: mail_probe is false, or nobody here has mail.")]
     if probe.get("smtp_choice"):
         servers.append(_node("Port to send at", "warn", _sentence(probe["smtp_choice"])))
-    settings = _settings(findings, files, unread)
+    settings = _settings(findings, written, unread)
     summary = _summary(probe.get("endpoints", []), settings)
+    well = "nothing is wrong, see the notes" if settings["state"] == "warn" else "all is well"
+    state = "ok"
+    if not addresses:
+        well = _NOBODY
+    elif not probe.get("endpoints"):
+        state, well = "settings_ok", f"{well}; the servers were not looked at"
     return {
         "machine": name,
-        "state": "problems" if summary else "ok",
-        "summary": summary or ("all is well" if probe.get("endpoints") else "the settings are well, the servers were not looked at"),
+        "state": "problems" if summary else state,
+        "summary": summary or well,
         "people": sorted(addresses),
         "steps": [*servers, settings],
     }
 
 
+_NOBODY = "nobody of this office has mail here"
+
+
+def left_out(name: str, platform: str, addresses: Sequence[str]) -> dict[str, Any]:
+    """A machine of a platform that no diagnosis looks at; platform: "" for a machine in none of the groups."""
+    if not addresses:
+        return not_seen(name, "ok", _NOBODY, ())
+    why = f"{platform} machines are not looked at by this version" if platform else "it is in none of the groups linux, windows and macos"
+    return not_seen(name, "not_diagnosed", why, addresses)
+
+
 def not_seen(name: str, state: str, why: str, addresses: Iterable[str]) -> dict[str, Any]:
-    """A machine nothing is known of; state: unreachable or failed."""
+    """A machine nothing is known of; state: not_diagnosed, unreachable or failed, or ok where there is nothing to know."""
     return {"machine": name, "state": state, "summary": why, "people": sorted(addresses), "steps": []}
 
 
@@ -99,12 +116,12 @@ def document(office: str, when: datetime.datetime, machines: Iterable[Mapping[st
     """The whole report, for tools: schema is raised when a key changes its meaning."""
     # Whatever a server or a settings file said: no output shows a password.
     ordered = sorted(map(_masked, machines), key=lambda each: each["machine"])
-    counts = {state: sum(each["state"] == state for each in ordered) for state in ("ok", "problems", "unreachable", "failed")}
+    counts = {state: sum(each["state"] == state for each in ordered) for state in _COUNTED}
     return {
         "schema": 1,
         "office": office,
         "time": when.astimezone(datetime.UTC).isoformat(timespec="seconds"),
-        "ok": counts["ok"] == len(ordered),
+        "ok": counts["ok"] + counts["settings_ok"] == len(ordered),
         "counts": counts,
         "machines": ordered,
     }
@@ -124,7 +141,7 @@ def lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "", f"Mail of office {report['office']}, seen from {len(report['machines'])} machine{'s' * (len(report['machines']) != 1)}"
     for each in report["machines"]:
         yield "", ""
-        state = "ok" if each["state"] == "ok" else "fail"
+        state = "ok" if each["state"] in ("ok", "settings_ok") else "fail"
         people = f" ({', '.join(each['people'])})" if each["people"] else ""
         yield state, f"{each['machine']}: {printable(each['summary'], 500)}{people}"
         for node in each["steps"]:
@@ -133,7 +150,14 @@ def lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "", ", ".join(f"{counts[state]} {words}" for state, words in _COUNTED.items() if counts[state]) or "no machine was looked at"
 
 
-_COUNTED = {"ok": "well", "problems": "with problems", "unreachable": "not reached", "failed": "could not be diagnosed"}
+_COUNTED = {
+    "ok": "well",
+    "settings_ok": "with settings that are well, servers not looked at",
+    "problems": "with problems",
+    "not_diagnosed": "not diagnosed",
+    "unreachable": "not reached",
+    "failed": "could not be diagnosed",
+}
 
 
 def _branch(node: Mapping[str, Any], depth: int) -> Iterator[tuple[str, str]]:
@@ -271,16 +295,19 @@ def _facts(result: Mapping[str, Any]) -> dict[str, str]:
     return {name: printable(str(value), 300) for name, value in facts.items() if value}
 
 
-def _settings(findings: Sequence[Finding], files: Sequence[Mapping[str, Any]], unread: Sequence[Mapping[str, Any]]) -> Node:
+def _settings(findings: Sequence[Finding], written: Mapping[str, Mapping[str, Any] | None], unread: Sequence[Mapping[str, Any]]) -> Node:
     """What is configured, against what should be."""
     steps = []
     for found in findings:
         more = {"differs": f": {RUN}", "missing": _TAKES_UP.get(found.program, f": {RUN}")}.get(found.state, "")
-        state = {"ok": "ok", "differs": "fail"}.get(found.state, "warn")
+        state = {"ok": "ok", "differs": "fail", "unreadable": "fail"}.get(found.state, "warn")
         step = _node(f"{found.address} ({found.login})", state, f"{found.what}{more}.")
         # A mailbox that is not there at all is missing for receiving and for sending.
         steps += [step] if step not in steps else []
-    for entry in files:
+    for role, result in written.items():
+        if why := _not_looked_at(result):
+            steps.append(_node(f"Files of {role}", "fail", why))
+    for entry in [entry for result in written.values() for entry in (result or {}).get("files", [])]:
         state, said = _FILES[entry["state"]]
         more = f" ({entry['message']})" if entry.get("message") and state != "ok" else ""
         steps.append(_node(entry["dest"], state, f"{said}{more}."))
@@ -290,8 +317,19 @@ def _settings(findings: Sequence[Finding], files: Sequence[Mapping[str, Any]], u
             steps.append(_node(entry["file"], "warn", f"{entry['message']}."))
     worst = next((state for state in _WORST if any(step["state"] == state for step in steps)), "skip")
     wrong = sum(step["state"] == "fail" for step in steps)
-    text = {"fail": f"{wrong} of {len(steps)} are not as they should be.", "skip": "There are none to look at."}.get(worst, "")
+    text = {"fail": f"{wrong} of {len(steps)} are not as they should be, or not known.", "skip": "There are none to look at."}.get(
+        worst, ""
+    )
     return _node("Settings", worst, text, column=SETTINGS, verdict="wrong" if worst == "fail" else "ok" if steps else "", steps=steps)
+
+
+def _not_looked_at(result: Mapping[str, Any] | None) -> str:
+    """Why a result of mail_files says nothing of the files, or not all; "" when it does."""
+    if result is None or result.get("skipped"):
+        return "They were not looked at."
+    if result.get("failed") and not any(entry["state"] in FAILED for entry in result.get("files", [])):
+        return f"They could not be looked at: {_sentence(str(result.get('msg') or 'no reason was given'))}"
+    return "" if "files" in result else "What was found of them is not known."
 
 
 def _summary(results: Iterable[Mapping[str, Any]], settings: Node) -> str:
@@ -302,7 +340,7 @@ def _summary(results: Iterable[Mapping[str, Any]], settings: Node) -> str:
             faults.setdefault(DOES[end["service"]], []).append(f"{end['host']}:{end['port']} {result['verdict'].replace('_', ' ')}")
     parts = [f"unable to {does}: {', '.join(said)}" for does, said in faults.items()]
     if settings["state"] == "fail":
-        parts.append("settings are not as they should be")
+        parts.append("settings are not as they should be, or not known")
     return "; ".join(parts)
 
 

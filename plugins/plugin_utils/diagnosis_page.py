@@ -25,6 +25,8 @@ MACHINES = {
     "problems": ("fail", "problems", "with problems"),
     "failed": ("warn", "check failed", "where the check failed"),
     "unreachable": ("warn", "unreachable", "unreachable"),
+    "not_diagnosed": ("warn", "not diagnosed", "not diagnosed"),
+    "settings_ok": ("ok", "settings ok", "with settings in order, servers not checked"),
     "ok": ("ok", "ok", "ok"),
 }
 # State of a step, which is also its look -> what is said where it has no verdict.
@@ -103,7 +105,7 @@ def _result(ok: bool, counts: Mapping[str, int]) -> str:
         return "No machine was checked."
     if ok:
         return "All that was checked works."
-    unknown = counts.get("failed") or counts.get("unreachable")
+    unknown = counts.get("failed") or counts.get("unreachable") or counts.get("not_diagnosed")
     if counts.get("problems"):
         return "Problems were found, and not every machine could be checked." if unknown else "Problems were found."
     return "Not every machine could be checked." if unknown else "Not all is well."

@@ -34,3 +34,22 @@ def test_a_report_replaces_the_one_before_and_nothing_else(tmp_path: Path) -> No
     (report / "diagnosis.html").unlink()
     os.mkfifo(report / "diagnosis.html")
     assert "The report was not written" in diagnose()
+
+
+def test_a_machine_that_nothing_looks_at_is_named_and_is_not_well(tmp_path: Path) -> None:
+    sheet = "address,full_name,machines,login\njane@example.org,Jane,desk-01,jane\njim@example.org,Jim,pc-03,jim\n"
+    office = write_office(tmp_path / "acme", sheet, "desk-01")
+    with (office / "hosts.yml").open("a") as hosts:
+        hosts.write("windows:\n  hosts:\n    pc-03:\n    pc-04:\n")
+    run = play("playbooks/diagnose_mail.yml", "-i", office, cwd=tmp_path)
+    assert run.code == 2, run.out
+    assert "pc-03: windows machines are not looked at by this version (jim@example.org)" in run.out
+    assert "pc-04: nobody of this office has mail here" in run.out
+    assert "1 well, 1 with problems, 1 not diagnosed" in run.out
+    # A run that writes nothing says of nothing that it was changed or written.
+    assert "changed: [" not in run.out and " changed=0 " in run.row("desk-01", "ok=")
+    assert "TASK [" in run.out and "Write " not in run.out, run.out
+    alone = play("playbooks/diagnose_mail.yml", "-i", office, "--limit", "pc-03", cwd=tmp_path)
+    assert alone.code == 2, alone.out
+    assert "pc-03: windows machines are not looked at by this version (jim@example.org)" in alone.out
+    assert "left out" not in alone.out and "desk-01" not in alone.out.partition("Mail of office acme")[2]

@@ -8,6 +8,7 @@ from typing import Any
 from ansible_collections.msp.charter_mail.plugins.module_utils import verdicts
 from ansible_collections.msp.charter_mail.plugins.plugin_utils import diagnosis
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.comparison import Finding
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.diagnosis_page import page
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.summary import OUTCOMES
 
 from tests.unit.test_verdicts import EARLY, SHUT, facts
@@ -22,6 +23,7 @@ def result(needed: bool = True, port: int = 587, security: str = "starttls", **f
     return {**whole, **verdicts.judge(whole, []), "ms": 7, "capabilities": {"before": ["STARTTLS"], "after": ["AUTH PLAIN"]}}
 
 
+SOUND = result()
 BLOCKED = {**EARLY, "tcp": [{**SHUT, "kind": "timeout", "error": "no answer", "ms": 5000}]}
 
 
@@ -30,7 +32,7 @@ def finding(state: Any, what: str) -> Finding:
 
 
 def diagnose(results: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-    given = {"findings": [], "files": [], **more}
+    given = {"findings": [], "written": {"terminal": {"files": more.pop("files", [])}}, **more}
     return diagnosis.machine("desk-07", ["jane@example.org"], probe={"endpoints": results}, **given)
 
 
@@ -113,8 +115,51 @@ def test_an_account_that_was_never_taken_up_and_a_file_that_cannot_be_read_are_n
 
 
 def test_every_outcome_of_a_file_has_words() -> None:
-
     assert {*OUTCOMES} == {*diagnosis._FILES}
+
+
+def test_what_could_not_be_looked_at_is_not_well() -> None:
+    def settings(result: Any) -> str:
+        machine = diagnosis.machine(
+            "desk-07", ["jane@example.org"], probe={"endpoints": [SOUND]}, findings=[], written={"terminal": result}
+        )
+        assert (machine["state"], machine["summary"]) == ("problems", "settings are not as they should be, or not known")
+        return "\n".join(shown(machine))
+
+    assert "FAIL Files of terminal: They were not looked at." in settings(None)
+    assert "FAIL Files of terminal: They were not looked at." in settings({"changed": False, "skipped": True})
+    assert "FAIL Files of terminal: They could not be looked at: No space left." in settings({"failed": True, "msg": "no space left"})
+    assert "FAIL Files of terminal: They could not be looked at: No reason was given." in settings({"failed": True})
+    assert "FAIL Files of terminal: What was found of them is not known." in settings({"changed": False})
+    # What failed is told once, by the file that says why.
+    broken = {"dest": "/home/jane/.msmtprc", "state": "failed", "message": "the disk is full"}
+    text = settings({"failed": True, "msg": "1 file failed", "files": [broken]})
+    assert "Files of terminal" not in text
+    assert "FAIL /home/jane/.msmtprc: cannot be written (the disk is full)." in text
+
+
+def test_settings_that_cannot_be_read_are_not_well() -> None:
+    machine = diagnose([SOUND], findings=[finding("unreadable", "Thunderbird's settings are not known: it is too large")])
+    assert machine["state"] == "problems"
+    assert "FAIL jane@example.org (jane): Thunderbird's settings are not known: it is too large." in "\n".join(shown(machine))
+
+
+def test_of_servers_that_were_not_looked_at_nothing_is_said() -> None:
+    machine = diagnose([], files=[{"dest": "/home/jane/.msmtprc", "state": "unchanged"}])
+    assert (machine["state"], machine["summary"]) == ("settings_ok", "all is well; the servers were not looked at")
+    report = diagnosis.document("acme", NOW, [machine])
+    assert report["ok"]
+    assert shown(machine)[-1] == "1 with settings that are well, servers not looked at"
+    assert "With settings in order, servers not checked".lower() in page(report).lower()
+
+
+def test_a_machine_that_nothing_looks_at_is_not_well() -> None:
+    windows = diagnosis.left_out("pc-03", "windows", ["jane@example.org"])
+    report = diagnosis.document("acme", NOW, [windows, diagnosis.left_out("pc-04", "windows", [])])
+    assert not report["ok"]
+    assert "pc-03: windows machines are not looked at by this version (jane@example.org)" in shown(windows)
+    assert [line for _state, line in diagnosis.lines(report)][-1] == "1 well, 1 not diagnosed"
+    assert "Not every machine could be checked." in page(report)
 
 
 def test_the_document_counts_and_sorts() -> None:
@@ -128,7 +173,7 @@ def test_the_document_counts_and_sorts() -> None:
         ],
     )
     assert [each["machine"] for each in report["machines"]] == ["desk-01", "desk-02", "desk-07"]
-    assert report["counts"] == {"ok": 1, "problems": 1, "unreachable": 1, "failed": 0}
+    assert {state: number for state, number in report["counts"].items() if number} == {"ok": 1, "problems": 1, "unreachable": 1}
     assert (report["ok"], report["time"]) == (False, "2026-11-25T03:00:00+00:00")
     assert [line for _state, line in diagnosis.lines(report)][-1] == "1 well, 1 with problems, 1 not reached"
 
