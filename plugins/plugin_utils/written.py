@@ -1,7 +1,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What programs' templates write of an account, tried on the office's computer before any machine is asked. Pure, no Ansible.
 
-The functions that judge are those that write (escape.py); which of them a template uses for what is repeated in the table here.
+The functions that judge are those that write (escape.py); which of them a template uses for what is repeated in the
+table here, and held against the templates by tests/unit/test_written.py.
 """
 
 from __future__ import annotations
