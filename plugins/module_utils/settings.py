@@ -13,6 +13,7 @@ import stat
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.msp.charter_mail.plugins.module_utils import (
+    aerc_accounts,
     mbsyncrc,
     msmtprc,
     paths,
@@ -23,7 +24,7 @@ from ansible_collections.msp.charter_mail.plugins.module_utils import (
 )
 from ansible_collections.msp.charter_mail.plugins.module_utils.stored import Settings
 
-PROGRAMS = ("thunderbird", "msmtp", "mbsync")
+PROGRAMS = ("thunderbird", "msmtp", "mbsync", "aerc")
 
 MAX_BYTES = persons.MAX_EVIDENCE
 MAX_PROFILES = persons.MAX_GLOB  # per directory of profiles
@@ -48,6 +49,7 @@ _PROFILES = {"linux": "", "macos": "/Profiles", "windows": "/Profiles"}
 _MSMTP = (".msmtprc", ".config/msmtp/config")
 # isync 1.5 prefers the first, 1.4 knows only the second: which one counts is not known here, so both are told.
 _MBSYNC = (".config/isyncrc", ".mbsyncrc")
+_AERC = ".config/aerc/accounts.conf"
 
 Found = Dict[str, List[Dict[str, Any]]]  # accounts, problems
 
@@ -113,6 +115,8 @@ def _home(home: _Home, programs: List[str], platform: str) -> Found:
             for path in _MSMTP:
                 if search.read(path, msmtprc.accounts):
                     break
+        elif platform != "windows" and program == "aerc":
+            search.read(_AERC, aerc_accounts.accounts)
         elif platform != "windows":
             for path in _MBSYNC:
                 search.read(path, mbsyncrc.accounts)

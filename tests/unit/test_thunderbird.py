@@ -398,24 +398,3 @@ def test_a_new_login_of_the_same_person_is_taken(home: str) -> None:
 def test_a_profile_that_came_to_another_person_has_that_person_s_accounts() -> None:
     prefs = start(working(), [person("jane", JANE), person("john", JOHN)], USER="john", LOGNAME="john", HOME="/home/john")
     assert prefs["mail.accountmanager.accounts"] == f"account2,account1,account_charter_{JOHN['key']}"
-
-
-def test_evidence_holds_for_what_a_start_leaves_and_for_nothing_else() -> None:
-    def shown(prefs: dict[str, Any]) -> bool:
-        return all(re.search(line, prefs_js(prefs), re.MULTILINE) for line in thunderbird.evidence(JANE).splitlines())
-
-    prefs = start(OWN, [person("jane", SECOND, JANE)])
-    assert shown(prefs)
-    assert not shown(OWN)
-    assert not shown(start(prefs, [person("jane", SECOND)]))
-    for name, value in (
-        (SERVER + "hostname", "imap.example.netz"),
-        (SERVER + "port", 9930),
-        (SERVER + "socketType", 0),
-        (SERVER + "userName", "xjane@example.org"),
-        (SMTP + "port", 465),
-        (SMTP + "try_ssl", 0),
-        ("mail.accountmanager.accounts", "account2,account1"),
-        ("mail.smtpservers", "smtp1"),
-    ):
-        assert not shown(prefs | {name: value}), name
