@@ -30,6 +30,7 @@ class Finding(NamedTuple):
     state: ok, differs, missing (the program has no such account; for Thunderbird normal until it was started after
     provisioning) or unreadable (nothing was found, and something could not be read). ok: whether state is ok.
     what: a sentence without a full stop. file: where it is stored, "" for nothing found. managed: it is an account that this project made.
+    adoptable: it is the mailbox on the right server, so that putting it right loses nothing.
     """
 
     address: str
@@ -41,6 +42,7 @@ class Finding(NamedTuple):
     what: str
     file: str
     managed: bool = False
+    adoptable: bool = False
 
 
 class _Mailbox(NamedTuple):
@@ -98,7 +100,15 @@ def _findings(mailbox: _Mailbox, program: _Program, direction: Direction) -> Ite
     for entry in found:
         difference = _difference(entry[side], mailbox.account[side], direction)
         what = f"{name} {difference or _use(entry[side], direction)}"
-        yield Finding(*start, not difference, "differs" if difference else "ok", what, entry["file"], bool(entry.get("managed")))
+        yield Finding(
+            *start,
+            not difference,
+            "differs" if difference else "ok",
+            what,
+            entry["file"],
+            bool(entry.get("managed")),
+            _is_adoptable(entry, mailbox.account),
+        )
     if found:
         return
     if program.problems:
@@ -109,6 +119,16 @@ def _findings(mailbox: _Mailbox, program: _Program, direction: Direction) -> Ite
     if direction == "send" and any(_receives(entry, mailbox) for entry in program.stored):
         what = f"has no server to send from {address}"
     yield Finding(*start, False, "missing", f"{name} {what}", "")
+
+
+def _is_adoptable(entry: Mapping[str, Any], account: Account) -> bool:
+    server, wanted = entry["incoming"], account["incoming"]
+    if server is None or server["protocol"] != wanted["protocol"] or _host(server["host"]) != _host(wanted["host"]):
+        return False
+    user = _fold(server["username"])
+    # With POP another login has messages of its own.
+    is_short = wanted["protocol"] == "imap" and user == account["local_part"] and _fold(entry["email"]) == account["address"]
+    return user == account["address"] or is_short
 
 
 def _receives(entry: Mapping[str, Any], mailbox: _Mailbox) -> bool:

@@ -30,8 +30,8 @@ def judge(
 ) -> Evidence:
     """Hold what programs have stored against the accounts.
 
-    rows: {program; takes_up, it makes the account itself when it starts; adopts, it then takes the person's own account over; receive and
-    send, what a person does about an account of theirs with other servers, with {port} and {security} in it}. stored: what
+    rows: {program; takes_up, it makes the account itself when it starts; adopts, it then takes over what is adoptable of the person's own;
+    receive and send, what a person does about an account of theirs with other servers, with {port} and {security} in it}. stored: what
     settings.look() found. files: outcomes of this run. check: nothing was written.
     """
     findings = compare(people, stored.get("accounts", []), stored.get("problems", []))
@@ -45,7 +45,7 @@ def judge(
                     if row["takes_up"]:
                         verified = bool(mine) and all(finding.ok for finding in mine)
                         found.verified.append({"address": account["address"], "program": row["program"], "verified": verified})
-                    if not row["adopts"] and not (check and _to_be_written(row, account, files)):
+                    if not (check and _to_be_written(row, account, files)):
                         found.outcomes.extend(_own(row, account, mine))
     return found
 
@@ -75,7 +75,7 @@ def not_there(people: Sequence[Any], programs: Sequence[str], installs: Mapping[
 def _own(row: Mapping[str, Any], account: Mapping[str, Any], findings: Sequence[Finding]) -> Iterator[dict[str, Any]]:
     """Accounts that the person made for the mailbox, and that are not as they should be: they stay, so they are told."""
     for finding in findings:
-        if finding.state == "differs" and not finding.managed:
+        if finding.state == "differs" and not finding.managed and not (row["adopts"] and finding.adoptable):
             server = account["incoming" if finding.direction == "receive" else "outgoing"]
             advice = row[finding.direction].format(port=server["port"], security=_WORDS[server["security"]])
             message = f"an account of the person's own is in the way: {finding.what}. {advice}"

@@ -65,7 +65,11 @@ def test_no_own_account_is_in_the_way() -> None:
     other = {**IN, "port": 143, "security": "none"}
     assert judge(entry()).outcomes == [], "it is as it should be"
     assert judge(entry(incoming=other, managed=True)).outcomes == [], "ours, which the next start puts right"
-    assert judge(entry(incoming=other), row={**THUNDERBIRD, "adopts": True}).outcomes == [], "it is about to be taken over"
+    adopts = {**THUNDERBIRD, "adopts": True}
+    assert judge(entry(incoming=other), row=adopts).outcomes == [], "it is about to be taken over"
+    assert judge(entry(incoming={**other, "username": "jane"}), row=adopts).outcomes == []
+    for elsewhere in ({"host": "imap.old.test"}, {"protocol": "pop"}):
+        assert judge(entry(incoming={**other, **elsewhere}), row=adopts).outcomes != [], "what is on another server would be lost"
     assert judge(entry(incoming=other, used=False)).outcomes == [], "in a profile nobody opens"
     assert judge(entry(incoming={**other, "username": "me@elsewhere.test"}, email="me@elsewhere.test", outgoing=None)).outcomes == []
 
