@@ -53,7 +53,7 @@ _FILES = {
     "no_login": ("fail", "is nobody's: correct the login in the list"),
     "not_installed": ("fail", "is not there"),
     "out_of_reach": ("fail", "cannot be reached"),
-    "own_account": ("fail", "is in the way"),
+    "own_account": ("fail", "has an account of the person's own in the way"),
     "refused": ("fail", "cannot be written"),
     "failed": ("fail", "cannot be written"),
 }
@@ -316,7 +316,7 @@ def _settings(findings: Sequence[Finding], written: Mapping[str, Mapping[str, An
             steps.append(_node(f"Files of {role}", "fail", why))
     for entry in files:
         state, said = _FILES[entry["state"]]
-        more = f" ({entry['message']})" if entry.get("message") and state != "ok" else ""
+        more = f" ({entry['message'].rstrip('.')})" if entry.get("message") and state != "ok" else ""
         steps.append(_node(entry["dest"], state, f"{said}{more}."))
     told = {(found.login, found.program) for found in findings if found.state == "unreadable"}
     for entry in unread:

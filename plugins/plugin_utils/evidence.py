@@ -78,7 +78,7 @@ def _own(row: Mapping[str, Any], account: Mapping[str, Any], findings: Sequence[
         if finding.state == "differs" and not finding.managed and not (row["adopts"] and finding.adoptable):
             server = account["incoming" if finding.direction == "receive" else "outgoing"]
             advice = row[finding.direction].format(port=server["port"], security=_WORDS[server["security"]])
-            message = f"an account of the person's own is in the way: {finding.what}. {advice}"
+            message = f"{finding.what}. {advice}"
             yield _outcome(finding.file, row["program"], [account["address"]], "own_account", message)
 
 

@@ -139,7 +139,7 @@ def test_an_own_account_that_stays_is_told_with_what_to_press_and_once() -> None
     machine = diagnose([SOUND], findings=[wrong], files=files)
     text = "\n".join(shown(machine))
     assert machine["state"] == "problems"
-    assert f"FAIL {place}: is in the way (Thunderbird receives from port 143. Choose SSL/TLS)." in text
+    assert f"FAIL {place}: has an account of the person's own in the way (Thunderbird receives from port 143. Choose SSL/TLS)." in text
     assert text.count("port 143") == 1 and "run provision-mail.yml" not in text
 
 

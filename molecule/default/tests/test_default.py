@@ -15,6 +15,22 @@ def test_next_run_sees_accounts_that_thunderbird_took_up() -> None:
     assert f"{box.address} {box.machine} thunderbird verified unchanged" in [" ".join(line.split()) for line in shown.splitlines()]
 
 
+@pytest.mark.parametrize("sandboxed", [False, True])
+def test_a_program_that_is_not_there_is_said_and_is_no_success(sandboxed: bool) -> None:
+    box = next(box for box in fleet.MAILBOXES if fleet.uses(box, "thunderbird"))
+    snap = "mkdir -p /snap/thunderbird && ln -s 42 /snap/thunderbird/current" if sandboxed else "true"
+    sudo = fleet.machine(box.machine).check_output
+    sudo("sudo sh -c 'mv /usr/lib/thunderbird/application.ini /usr/bin/msmtp /root && %s'" % snap)
+    try:
+        lines = [" ".join(line.split()) for line in fleet.play("provision_mail", "--limit", box.machine, code=2).splitlines()]
+    finally:
+        sudo("sudo sh -c 'mv /root/application.ini /usr/lib/thunderbird; mv /root/msmtp /usr/bin; rm -rf /snap/thunderbird'")
+    state = "out of reach" if sandboxed else "not installed"
+    assert f"{box.address} {box.machine} thunderbird {state} waits for the program" in lines
+    assert f"{box.address} {box.machine} msmtp not installed waits for the program" in lines
+    assert any(line.startswith(f"{box.machine}: msmtp: msmtp is not installed; install it, then run again") for line in lines)
+
+
 # Makes of the account that is ours in a profile one that the person might have made by hand, years ago: no mark on it, no TLS. Reads
 # [address, port, socket] and prints the profile's file.
 BY_HAND = r"""
@@ -42,7 +58,7 @@ def test_an_own_account_without_tls_is_told_and_taken_over_when_the_office_says_
     profile = fleet.run(box, "python3 /tmp/by_hand.py", json.dumps([box.address, 143, 0])).strip()
 
     told = fleet.play("provision_mail", "--limit", box.machine, code=2)
-    line = next(line for line in told.splitlines() if profile in line and "is in the way" in line)
+    line = next(line for line in told.splitlines() if profile in line and "choose" in line)
     assert f"Thunderbird receives from {box.incoming[0]} port 143 without TLS; it should be port 993 with TLS" in line
     assert "choose Connection security SSL/TLS and Port 993" in line and "thunderbird_adopt" in line
 
