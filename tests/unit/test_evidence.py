@@ -56,7 +56,8 @@ def test_an_own_account_with_other_security_is_told_with_what_to_press(port: int
     assert (outcome["dest"], outcome["people"], outcome["state"], outcome["changed"]) == (DEST, [ADDRESS], "own_account", False)
     words = {"none": "without TLS", "starttls": "with STARTTLS"}[security]
     assert outcome["message"] == (
-        f"Thunderbird receives from imap.example.org port {port} {words}; it should be port 993 with TLS. Choose SSL/TLS and 993 to receive."
+        f"Thunderbird receives from imap.example.org port {port} {words}; it should be port 993 with TLS. "
+        "Choose SSL/TLS and 993 to receive."
     )
 
 

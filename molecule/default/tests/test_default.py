@@ -20,7 +20,7 @@ def test_a_program_that_is_not_there_is_said_and_is_no_success(sandboxed: bool) 
     box = next(box for box in fleet.MAILBOXES if fleet.uses(box, "thunderbird"))
     snap = "mkdir -p /snap/thunderbird && ln -s 42 /snap/thunderbird/current" if sandboxed else "true"
     sudo = fleet.machine(box.machine).check_output
-    sudo("sudo sh -c 'mv /usr/lib/thunderbird/application.ini /usr/bin/msmtp /root && %s'" % snap)
+    sudo(f"sudo sh -c 'mv /usr/lib/thunderbird/application.ini /usr/bin/msmtp /root && {snap}'")
     try:
         lines = [" ".join(line.split()) for line in fleet.play("provision_mail", "--limit", box.machine, code=2).splitlines()]
     finally:
