@@ -72,7 +72,7 @@ def test_thunderbird_is_found_where_it_is(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     "script",
     [
-        "#!/bin/sh\nexec {place}/thunderbird \"$@\"\n",
+        '#!/bin/sh\nexec {place}/thunderbird "$@"\n',
         "#!/bin/bash\nMOZ_LIB_DIR=/nowhere\nTHERE='{place}/thunderbird-bin'\nexec \"$THERE\"\n",
     ],
 )
