@@ -3,7 +3,7 @@
 """nftables: which output chains stop outgoing TCP to a port, and a rule of ours in them, after every ban, that lets it through.
 
 Only base chains of type filter on the output hook of the families ip, ip6 and inet are looked at, so no input chain is ever
-changed. What a chain does is said by :mod:`egress_nft_judge`, where our rule may stand by :mod:`egress_place`.
+changed. What nft lists is read by :mod:`egress_nft_rules`, what a chain does is said by :mod:`egress_nft_judge`, where our rule may stand by :mod:`egress_place`.
 
 Runs on targets: Python 3.8, standard library only.
 """
@@ -16,7 +16,8 @@ import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.msp.charter_mail.plugins.module_utils.egress_host import COMMENT, Host, Openings, Plan
-from ansible_collections.msp.charter_mail.plugins.module_utils.egress_nft_judge import Chain, Judge, Key, Rule, Ruleset, read, value_of
+from ansible_collections.msp.charter_mail.plugins.module_utils.egress_nft_judge import Judge, value_of
+from ansible_collections.msp.charter_mail.plugins.module_utils.egress_nft_rules import Chain, Key, Rule, Ruleset, read
 from ansible_collections.msp.charter_mail.plugins.module_utils.egress_place import Place, at_work, find, right, told
 
 UNIT = "charter-mail-egress.service"

@@ -15,6 +15,7 @@ from ansible_collections.msp.charter_mail.plugins.module_utils import (
     egress_host,
     egress_nft,
     egress_nft_judge,
+    egress_nft_rules,
     egress_place,
     egress_ufw,
 )
@@ -62,11 +63,11 @@ def root(tmp_path: Path) -> Path:
 # --- nftables
 
 
-def captured(version: str) -> egress_nft_judge.Ruleset:
-    return egress_nft_judge.read((HERE / f"nft-{version}.json").read_text())
+def captured(version: str) -> egress_nft_rules.Ruleset:
+    return egress_nft_rules.read((HERE / f"nft-{version}.json").read_text())
 
 
-def stopped(ruleset: egress_nft_judge.Ruleset, name: str, ports: Sequence[int]) -> list[int]:
+def stopped(ruleset: egress_nft_rules.Ruleset, name: str, ports: Sequence[int]) -> list[int]:
     (chain,) = [chain for chain in ruleset.outputs() if chain.name == name]
     return [port for port in ports if egress_place.find(egress_nft_judge.Judge(ruleset, port).effects(chain)).shut]
 
@@ -112,14 +113,14 @@ def test_each_chain_gets_the_ports_that_it_stops_where_it_stops_them(version: st
 
 def base(
     *rules: list[Any], policy: str = "accept", table: str = "t", flags: Any = None, comments: Sequence[str] = ()
-) -> egress_nft_judge.Ruleset:
+) -> egress_nft_rules.Ruleset:
     """A rule set with one output chain; rules are lists of statements."""
     chain = {"family": "inet", "table": table, "name": "out", "type": "filter", "hook": "output", "policy": policy}
     items: list[dict[str, Any]] = [{"table": {"family": "inet", "name": table, **({"flags": flags} if flags else {})}}, {"chain": chain}]
     for number, expr in enumerate(rules):
         comment = {"comment": comments[number]} if number < len(comments) and comments[number] else {}
         items.append({"rule": {"family": "inet", "table": table, "chain": "out", "handle": number + 10, "expr": expr, **comment}})
-    return egress_nft_judge.read(json.dumps({"nftables": items}))
+    return egress_nft_rules.read(json.dumps({"nftables": items}))
 
 
 def match(left: Any, right: Any, op: str = "==") -> dict[str, Any]:
@@ -257,7 +258,7 @@ def test_chains_that_lead_to_each_other_many_times_are_soon_judged() -> None:
     ]
     rules.append({"family": "inet", "table": "t", "chain": names[-1], "handle": 1, "expr": [meta("skuid", 7), DROP]})
     text = json.dumps({"nftables": [{"chain": chain} for chain in chains] + [{"rule": rule} for rule in rules]})
-    ruleset = egress_nft_judge.read(text)
+    ruleset = egress_nft_rules.read(text)
     (chain,) = ruleset.outputs()
     assert egress_place.find(egress_nft_judge.Judge(ruleset, 587).effects(chain)) == (True, False, 10, 10)
     assert ruleset.reached(chain.key) == [("inet", "t", name) for name in names]
@@ -275,7 +276,7 @@ def test_our_own_rule_is_left_alone_replaced_or_taken_back() -> None:
     assert egress_nft.decide(same, [587], []).commands == [insert, {"delete": {"rule": {**where, "handle": 10}}}]
     assert egress_nft.decide(same, [], []).commands == [{"delete": {"rule": {**where, "handle": 10}}}]
 
-    def kinds(ruleset: egress_nft_judge.Ruleset, shut: Sequence[int] = PORTS) -> list[str]:
+    def kinds(ruleset: egress_nft_rules.Ruleset, shut: Sequence[int] = PORTS) -> list[str]:
         return [word for command in egress_nft.decide(ruleset, PORTS, shut).commands for word in command]
 
     assert kinds(base(ours(*PORTS), ours(*PORTS), [DROP], comments=["charter-mail", "charter-mail"])) == ["insert", "delete", "delete"]
@@ -989,7 +990,7 @@ lines = st.lists(st.text(max_size=20) | st.lists(pieces, max_size=9).map(" ".joi
 
 @given(lines)
 def test_any_text_is_read_or_refused(text: str) -> None:
-    only_failed(egress_nft_judge.read, text)
+    only_failed(egress_nft_rules.read, text)
     only_failed(egress_ufw.read_status, text)
     only_failed(lambda lines: egress_ufw.Family(egress_ufw.read_rules(lines), lines).place("deny", 587), text)
     only_failed(egress_firewalld.read_policies, text)
