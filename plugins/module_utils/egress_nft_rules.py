@@ -10,11 +10,14 @@ Runs on targets: Python 3.8, standard library only.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Dict, Iterator, List, NamedTuple, Set, Tuple
 
 from ansible_collections.msp.charter_mail.plugins.module_utils.egress_host import COMMENT, Failed
 
 _FAMILIES = ("ip", "ip6", "inet")
+_WAYS_OUT = {**dict.fromkeys((*_FAMILIES, "bridge"), ("output", "postrouting")), "netdev": ("egress",)}
+_SLEEPS, _OWNED = "dormant", "owner"
 # Names iptables-nft gives its tables and chain. Source: iptables, iptables/nft.c (xtables_ipv4); seen on 1.8.9 and 1.8.11. ufw works
 # through iptables, so its chains are behind the same one.
 _IPTABLES = ("filter", "mangle", "raw", "security", "nat")
@@ -33,16 +36,27 @@ class Rule(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """One chain. ``output``: a base chain of type filter on the output hook; ``policy`` is what it does at its end."""
+    """One chain. ``kind`` and ``hook``: those of a base chain; ``policy`` is what that does at its end, empty if it is not told."""
 
     key: Key
-    output: bool
+    kind: str
+    hook: str
     policy: str
     rules: List[Rule]
 
     @property
     def name(self) -> str:
         return " ".join(self.key)
+
+    @property
+    def output(self) -> bool:
+        """One that our rules may be in."""
+        return self.kind == "filter" and self.hook == "output" and self.key[0] in _FAMILIES
+
+    @property
+    def elsewhere(self) -> bool:
+        """Another one that packets pass on their way out."""
+        return self.hook in _WAYS_OUT.get(self.key[0], ()) and not self.output
 
     @property
     def ours(self) -> List[Tuple[int, Rule]]:
@@ -64,9 +78,16 @@ class Ruleset(NamedTuple):
     flags: Dict[Tuple[str, str], Set[str]]
 
     def outputs(self) -> List[Chain]:
-        """The chains that outgoing packets pass, in the order they are listed."""
-        found = [chain for chain in self.chains.values() if chain.output and chain.key[0] in _FAMILIES]
-        return [chain for chain in found if "dormant" not in self.flags.get(chain.key[:2], ())]
+        """The chains at work that our rules may be in, in the order they are listed."""
+        return [chain for chain in self.chains.values() if chain.output and not self.sleeps(chain)]
+
+    def sleeps(self, chain: Chain) -> bool:
+        """The chain is not at work, because its table is turned off."""
+        return _SLEEPS in self.flags.get(chain.key[:2], ())
+
+    def locked(self, chain: Chain) -> bool:
+        """Nobody but the program that owns the table can change it."""
+        return _OWNED in self.flags.get(chain.key[:2], ())
 
     def reached(self, key: Key) -> List[Key]:
         """The chain and those that its rules lead to."""
@@ -85,61 +106,79 @@ class Ruleset(NamedTuple):
             return "firewalld"
         if family in ("ip", "ip6") and table in _IPTABLES and name == _IPTABLES_CHAIN:
             return "iptables"
-        # nft 1.0.6 prints the table's name for its flags: then it may be an owner's. "persist" comes with "owner".
-        if self.flags.get(chain.key[:2]):
+        if self.locked(chain):
             return "the program that owns it"
+        if self.flags.get(chain.key[:2], set()) - {_SLEEPS}:
+            return "whoever gave its table flags that are not understood here"
         return ""
 
 
 def read(text: str) -> Ruleset:
-    """Understand ``nft --json list ruleset``. Raises Failed."""
+    """Understand ``nft --json list ruleset``. What it says of a chain or rule may be odd, but not which one it is. Raises Failed."""
     ruleset = Ruleset({}, {}, {})
     try:
         data = json.loads(text)
         for item in data["nftables"]:
             for kind, body in item.items():
                 if kind == "table":
-                    flags = body.get("flags", [])
-                    ruleset.flags[_text(body, "family"), _text(body, "name")] = set([flags] if isinstance(flags, str) else flags)
-                elif kind in ("set", "map"):
-                    ruleset.sets[_text(body, "family"), _text(body, "table"), _text(body, "name")] = list(body.get("elem", []))
+                    ruleset.flags[_text(body, "family"), _text(body, "name")] = {str(word) for word in _list(body.get("flags", []))}
+                elif kind in ("set", "map") and isinstance(body.get("elem", []), list):
+                    ruleset.sets[_text(body, "family"), _text(body, "table"), _text(body, "name")] = body.get("elem", [])
                 elif kind == "chain":
-                    chain = _chain(body)
-                    ruleset.chains[chain.key] = chain
+                    key = _text(body, "family"), _text(body, "table"), _text(body, "name")
+                    said = [str(body.get(name, "")) for name in ("type", "hook", "policy")]
+                    ruleset.chains[key] = Chain(key, said[0], said[1], said[2], [])
         for item in data["nftables"]:  # a rule may be listed before its chain
             if "rule" in item:
                 body = item["rule"]
                 key = _text(body, "family"), _text(body, "table"), _text(body, "chain")
-                ruleset.chains[key].rules.append(_rule(body))
+                if not isinstance(body["handle"], int):
+                    raise TypeError
+                # nft leaves out the statements of a rule that has none.
+                rule = Rule(body["handle"], str(body.get("comment", "")), _list(body.get("expr", [])))
+                ruleset.chains.setdefault(key, Chain(key, "", "", "", [])).rules.append(rule)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Failed("nft lists the rules in a form that is not understood here, so they were left alone") from None
     return ruleset
 
 
-def _chain(body: Dict[str, Any]) -> Chain:
-    key = _text(body, "family"), _text(body, "table"), _text(body, "name")
-    output = body.get("type") == "filter" and body.get("hook") == "output"
-    return Chain(key, output, str(body.get("policy", "accept")), [])
+def with_flags(ruleset: Ruleset, text: str) -> Ruleset:
+    """With the flags of tables as ``nft list ruleset`` has them: those in JSON are whatever was in memory, in nft 1.0.6."""
+    flags, table = dict(ruleset.flags), ("", "")
+    for line in text.splitlines():
+        head = re.match(r"table (\S+) (.+?) \{(?: # .*)?$", line)
+        said = re.match(r"\tflags (.+)", line)
+        if head:
+            table = head.group(1), head.group(2)
+        elif said and flags.get(table):
+            flags[table] = set(said.group(1).replace(" ", "").split(","))
+    return ruleset._replace(flags=flags)
 
 
-def _rule(body: Dict[str, Any]) -> Rule:
-    handle, comment, expr = body["handle"], body.get("comment", ""), body["expr"]
-    if not (isinstance(handle, int) and isinstance(comment, str) and isinstance(expr, list)):
-        raise TypeError
-    return Rule(handle, comment, expr)
+def one(item: Any) -> Tuple[str, Any]:
+    """Name and content of a statement or expression, which is an object with one key; no name when it is something else."""
+    return next(iter(item.items())) if isinstance(item, dict) and len(item) == 1 else ("", None)
+
+
+def _list(value: Any) -> List[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def objects(expr: Any) -> Iterator[Dict[str, Any]]:
+    """All objects in an expression, however deep."""
+    left = [expr]
+    for item in left:
+        if isinstance(item, list):
+            left += item
+        elif isinstance(item, dict):
+            left += item.values()
+            yield item
 
 
 def _targets(expr: Any) -> Iterator[str]:
-    """Where statements jump to, however deep they say it."""
-    if isinstance(expr, list):
-        for item in expr:
-            yield from _targets(item)
-    elif isinstance(expr, dict):
-        for name, body in expr.items():
-            if name in ("jump", "goto") and isinstance(body, dict):
-                yield str(body.get("target"))
-            else:
-                yield from _targets(body)
+    """Where statements jump to."""
+    for item in objects(expr):
+        yield from (str(item[name].get("target")) for name in ("jump", "goto") if isinstance(item.get(name), dict))
 
 
 def _text(body: Dict[str, Any], name: str) -> str:
