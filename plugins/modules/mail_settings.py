@@ -11,9 +11,10 @@ short_description: Read which servers people's mail programs use
 version_added: 0.1.0
 author: charter-mail contributors
 description:
-  - Reads the programs' own files (Thunderbird's C(prefs.js) of every profile that C(profiles.ini) names, wherever it is, C(~/.msmtprc) or
-    C(~/.config/msmtp/config), C(~/.config/isyncrc) and C(~/.mbsyncrc), C(~/.config/aerc/accounts.conf)) and returns the accounts in them in
-    one shape, with the defaults that a program does not store filled in. One round trip for all people of a machine. Changes nothing.
+  - Reads the programs' own files (Thunderbird's C(prefs.js) of every profile, C(~/.msmtprc) or C(~/.config/msmtp/config),
+    C(~/.config/isyncrc) and C(~/.mbsyncrc), C(~/.config/aerc/accounts.conf)) and returns the accounts in them in one shape, with the
+    defaults that a program does not store filled in. Thunderbird's profiles are those that C(profiles.ini) names, wherever
+    they are. One round trip for all people of a machine. Changes nothing.
   - Files below a home are read with the rights of the person, never as root. A link that leads out of the home is refused.
   - Returns hosts, ports, transport security, addresses and user names. No password and nothing else of a file is returned.
   - What could not be read is in RV(problems) and never an error of the task.

@@ -34,7 +34,7 @@ def judge(
     receive and send, what a person does about an account of theirs with other servers, with {port} and {security} in it}. stored: what
     settings.look() found. files: outcomes of this run. check: nothing was written.
     """
-    findings = compare(people, stored.get("accounts", []), stored.get("problems", []))
+    findings = compare(people, stored.get("accounts", []), stored.get("problems", [])) if rows else []
     found = Evidence([], [])
     for row in rows:
         for person in people:
@@ -70,7 +70,7 @@ def not_there(
         if install.get("installed") is False:
             for kinds, addresses in waiting.items():
                 state, message = _nowhere(program, kinds, str(install.get("named") or ""))
-                yield _outcome(program, program, sorted(set(addresses)), state, message)
+                yield _outcome(NAMES.get(program, program), program, sorted(set(addresses)), state, message)
         elif waiting and install.get("installed"):
             yield from _elsewhere(program, install, waiting)
 
