@@ -162,14 +162,21 @@ class _Search:
     def _bytes(self, path: str) -> Optional[bytes]:
         """What is in a file, None where there is none; nothing for one that cannot be read, which is told."""
         try:
-            return _content(self._anchor(path), path)
+            return self._look_into(path)
         except (OSError, paths.Refused) as error:
             self._problem(path, _reason(error))
             return b""
 
-    def _anchor(self, path: str) -> paths.Anchor:
-        # Outside the home the person reads what the person can read.
-        return paths.Anchor(self.home.path if not path.startswith("/") else self.home.root or "/", "home")
+    def _look_into(self, path: str) -> Optional[bytes]:
+        """The bytes of a file, None where there is none. Raises paths.Refused and OSError."""
+        found: Optional[bytes]
+        if path.startswith("/") and not self.home.root:
+            # Outside the home the person reads what the person can read, through directories that nobody may list as well.
+            folder, name = os.path.split(path)
+            found = _content(paths.Anchor(folder, "home"), name)
+        else:
+            found = _content(paths.Anchor(self.home.root if path.startswith("/") else self.home.path, "home"), path)
+        return found
 
     def installed(self, folder: _Folder) -> bool:
         """Whether the program that has its profiles there can be started. Of one without a sandbox the whole run knows."""
@@ -184,7 +191,7 @@ class _Search:
         """Whether the install that had this profile last is still there. Each install opens a profile of its own: that of one which is
         gone is opened by none."""
         try:
-            content = _content(self._anchor(profile), profile + "/compatibility.ini")
+            content = self._look_into(profile + "/compatibility.ini")
         except (OSError, paths.Refused):
             return True  # what is wrong with the profile itself is told by who reads it
         last = thunderbird_profiles.last_install(content or b"")
@@ -219,7 +226,7 @@ class _Search:
     def _names(self, relative: str) -> Optional[List[str]]:
         """What directories() looks through; None for what cannot be read, which is told."""
         try:
-            names: List[str] = _directories(self._anchor(relative), relative)
+            names: List[str] = _directories(paths.Anchor(self.home.path, "home"), relative)
         except (OSError, paths.Refused) as error:
             self._problem(relative, _reason(error))
             return None
@@ -242,7 +249,7 @@ def _reason(error: Exception) -> str:
 
 
 def _content(anchor: paths.Anchor, relative: str) -> Any:
-    """The bytes of a file, None where there is none. Raises paths.Refused and OSError."""
+    """What is in a file below a directory, see _Search._look_into()."""
     place = paths.locate(anchor, relative)
     try:
         found = paths.read(place)
