@@ -44,7 +44,7 @@ _FILES = {
     "drift": ("fail", f"was changed by hand: {RUN}, which puts it back"),
     "conflict": ("fail", f"was changed by hand and is out of date: {RUN}"),
     "pending": ("fail", f"is out of date: {RUN}"),
-    "removed": ("fail", f"belongs to somebody who is gone: {RUN}, which removes it"),
+    "removed": ("fail", f"is not wanted there any more: {RUN}, which removes it"),
     "foreign": ("warn", "is the person's own and is left alone"),
     "blocked": ("warn", "waits for the program to be closed"),
     "waiting": ("warn", "cannot be removed while the home is not there"),

@@ -70,7 +70,10 @@ def not_there(
         if install.get("installed") is False:
             for kinds, addresses in waiting.items():
                 state, message = _nowhere(program, kinds, str(install.get("named") or ""))
-                yield _outcome(NAMES.get(program, program), program, sorted(set(addresses)), state, message)
+                whose = sorted(set(addresses))
+                # Where people of one machine have it in different ways, each sentence says of whom it is.
+                message += f" ({', '.join(whose)})" if len(waiting) > 1 else ""
+                yield _outcome(NAMES.get(program, program), program, whose, state, message)
         elif waiting and install.get("installed"):
             yield from _elsewhere(program, install, waiting)
 

@@ -22,8 +22,9 @@ OUTCOMES = {
     "missing": "put back after it was deleted",
     "pending": "updated",
     "created": "new",
-    "removed": "removed",
     "unchanged": "unchanged",
+    # Only where that is all: a file that has moved to another directory is removed from the first.
+    "removed": "removed",
 }
 # Outcomes after which the settings are not in place, with the state they leave.
 _NOT_IN_PLACE = {

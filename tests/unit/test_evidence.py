@@ -114,6 +114,7 @@ def test_a_flatpak_that_one_person_has_is_said_of_that_person(installed: bool) -
         assert note["state"] == "unchanged" and "as a flatpak, too" in note["message"] and f"({ADDRESS})" in note["message"]
     else:
         assert [(each["people"], each["state"]) for each in found] == [([ADDRESS], "out_of_reach"), (["joe@example.org"], "not_installed")]
+        assert found[1]["message"] == "Thunderbird is not installed; install it, then run again (joe@example.org)"
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,18 @@ def test_changes_of_a_shared_file_are_told_by_person() -> None:
     assert "left@example.org desk thunderbird removed removed" in lines
 
 
+def test_a_file_that_moved_to_another_directory_is_not_removed() -> None:
+    """Thunderbird was installed anew elsewhere: what was in the first directory goes."""
+    moved = [
+        entry("jane@example.org", "thunderbird", "unchanged", "/opt/thunderbird/charter-mail.cfg"),
+        entry("jane@example.org", "thunderbird", "removed", "/usr/lib/thunderbird/charter-mail.cfg"),
+        entry("left@example.org", "thunderbird", "removed", "/usr/lib/thunderbird/charter-mail.cfg"),
+    ]
+    lines = told(*moved)
+    assert "jane@example.org desk thunderbird prepared unchanged" in lines
+    assert "left@example.org desk thunderbird removed removed" in lines
+
+
 def test_a_file_aside_is_a_note_and_nobodys_state() -> None:
     aside = {**entry("", "thunderbird", "foreign", "/usr/share/thunderbird/isp/x.xml", message="it was there before"), "people": []}
     lines = told(entry("jane@example.org", "thunderbird", "created"), aside)
