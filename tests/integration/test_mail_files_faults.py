@@ -113,7 +113,8 @@ def test_a_home_that_hangs_holds_up_nobody(place: Place, monkeypatch: pytest.Mon
     assert place.states(item(login=bob, content="three\n"), name="other") == ["refused"]
     subprocess.run(["fsfreeze", "--unfreeze", frozen], check=True)
     os.waitpid(-1, 0)  # now it can end
-    assert place.states(*changed)[1] == "unchanged"
+    after = place.run(*changed)
+    assert after[f"{place.homes[bob]}/.rc"] == ("unchanged", ""), after
     assert (frozen / ".rc").read_text() == "two\n"
     assert place.states(*changed) == ["unchanged", "unchanged"]
     assert [path.name for path in frozen.iterdir() if "charter-mail-" in path.name] == []
