@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from importlib.metadata import version
 from pathlib import Path
@@ -137,10 +136,6 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"{why}. Every file is either as it was or complete; run again when this is put right.") from error
         nobody = {"full_name": "", "login": "", "devices": [], "state": "removed"}
         people += [{**nobody, "address": folder, "folder": folder} for folder in gone]
-        if people:
-            states = Counter(person["state"] for person in people)
-            counts = ", ".join(f"{states[state]} {state}" for state in STATES if states[state])
-            display.display(f"Phones and Macs: {counts}. {store.dest / mobile.INDEX}")
         return {"changed": store.changed, "people": people, "diff": store.diff}
 
     @staticmethod

@@ -391,9 +391,36 @@ def resolve_people(rows: Iterable[Mapping[str, Any]], policy: Policy) -> list[Pe
     people = []
     for login in sorted(logins):
         mine = enumerate(_in_order(logins[login], policy.primaries.get(login, "")))
-        accounts = [_account(row, policy, primary=place == 0) for place, row in mine]
+        accounts = [account_of(row, policy, primary=place == 0) for place, row in mine]
         people.append(Person(login=login, full_name=accounts[0]["full_name"], accounts=accounts))
     return people
+
+
+# A row of the sheet or of a machine's variables, with the machines it is for.
+Placed = tuple[Mapping[str, Any], list[str]]
+
+
+def people_of(sheet: Iterable[Mapping[str, Any]], machines: Mapping[str, Machine]) -> list[list[Placed]]:
+    """The rows of an office by person, the person's first mailbox first, whatever the order of the rows; who left is left out.
+
+    Rows with the same full_name and login are one person, a row without a login is a person of its own.
+    """
+    return [mine for _whose, mine in _grouped(sheet, machines)]
+
+
+def _grouped(sheet: Iterable[Mapping[str, Any]], machines: Mapping[str, Machine]) -> list[tuple[Who, list[Placed]]]:
+    rows: list[Placed] = [(row, sorted(name for name in _words(row, "machines") if name in machines)) for row in sheet]
+    rows += [(row, [name]) for name in sorted(machines) for row in machines[name].rows]
+    people: dict[tuple[Who, str], list[Placed]] = {}
+    for row, on in rows:
+        if _text(row, "state").lower() != "absent":
+            people.setdefault((_who(row), "" if _text(row, "login") else _address(row)), []).append((row, on))
+    return [(whose, _sorted(people[whose, own])) for whose, own in sorted(people)]
+
+
+def _sorted(mine: list[Placed]) -> list[Placed]:
+    order = [_address(row) for row in _in_order([row for row, _ in mine], "")]
+    return sorted(mine, key=lambda placed: order.index(_address(placed[0])))
 
 
 def device_owners(
@@ -404,26 +431,18 @@ def device_owners(
 ) -> list[DeviceOwner]:
     """Everybody in the office with `phones` or with a machine that is a Mac, sorted, whatever the order of the rows; who left is left out.
 
-    Rows with the same full_name and login are one person, a row without a login is a person of its own. The servers are those of the
-    person's machine whose name comes first in the alphabet, or of `policy` for people without one. folders: whose the folders are that
-    an earlier run made. The rows must be sound: see check_office().
+    The servers are those of the person's machine whose name comes first in the alphabet, or of `policy` for people without one. folders:
+    whose the folders are that an earlier run made. The rows must be sound: see check_office().
     """
-    rows = [(row, sorted(name for name in _words(row, "machines") if name in machines)) for row in sheet]
-    rows += [(row, [name]) for name in sorted(machines) for row in machines[name].rows]
-    rows = [(row, on) for row, on in rows if _text(row, "state").lower() != "absent"]
-    people: dict[tuple[Who, str], list[tuple[Mapping[str, Any], list[str]]]] = {}
-    for row, on in rows:
-        people.setdefault((_who(row), "" if _text(row, "login") else _address(row)), []).append((row, on))
-    everybody = sorted(people)
-    identities = remembered([(each, {_address(row) for row, _ in people[each, own]}) for each, own in everybody], folders or {})
+    everybody = _grouped(sheet, machines)
+    identities = remembered([(whose, {_address(row) for row, _ in mine}) for whose, mine in everybody], folders or {})
     owners = []
-    for person, identity in zip(everybody, identities, strict=True):
-        mine = people[person]
+    for (_whose, mine), identity in zip(everybody, identities, strict=True):
         places = {_address(row): on for row, on in reversed(mine)}
         accounts: list[Account] = []
         for row in _in_order([row for row, _ in mine], identity):
             on = places[_address(row)]
-            accounts.append(_account(row, machines[on[0]].policy if on else policy, primary=not accounts))
+            accounts.append(account_of(row, machines[on[0]].policy if on else policy, primary=not accounts))
         macs = sorted({name for _, on in mine for name in on if machines[name].policy.platform == "macos"})
         having = {name.lower() for row, _ in mine for name in _words(row, "phones")} | ({"macos"} if macs else set())
         owner = DeviceOwner(
@@ -450,7 +469,7 @@ def _in_order(rows: Iterable[Mapping[str, Any]], before: str) -> list[Mapping[st
     return [first[address] for address in in_order(said, person, before)]
 
 
-def _account(row: Mapping[str, Any], policy: Policy, primary: bool) -> Account:
+def account_of(row: Mapping[str, Any], policy: Policy, primary: bool) -> Account:
     address = _address(row)
     local_part, _, domain = address.rpartition("@")
     protocol = _text(row, "protocol").lower() or "imap"
@@ -571,7 +590,7 @@ def _check_writing(row: Mapping[str, Any], policy: Policy) -> list[Problem]:
         Problem(policy.where, field="mail_password_command", what=why)
         if name == "password_command"
         else Problem(where, address, _field(where, name), f"{quoted(_text(row, name))} {why}")
-        for name, why in unwritable(_account(row, policy, primary=True))
+        for name, why in unwritable(account_of(row, policy, primary=True))
     ]
 
 
