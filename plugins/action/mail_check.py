@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 from ..plugin_utils import probe_settings, role_options, written
@@ -70,11 +71,12 @@ class ActionModule(ActionBase):
                 found += _server_problems(owns[name])
         problems = [*ready.problems, *(ready.handout_problems if arguments["purpose"] != "diagnose" else []), *map(str, found)]
         refuse(list(dict.fromkeys(problems)), _UNTOUCHED)
+        mdm = [name for name, own in owns.items() if boolean(plain(own.get("apple_mail_mdm", False)), strict=False)]
         return {
             "changed": False,
             "office": ready.loaded.name,
             "purpose": arguments["purpose"],
-            "people": survey(ready.loaded.rows, ready.machines, policy_of(everybody["localhost"], arguments["providers"])),
+            "people": survey(ready.loaded.rows, ready.machines, policy_of(everybody["localhost"], arguments["providers"]), mdm),
             **_who_is_where(ready.loaded.rows, ready.machines),
         }
 

@@ -49,6 +49,8 @@ STATES: Mapping[str, State] = {
     "not ours": State("problem", "{why}"),
     "no such login": State("problem", "{why}"),
     "failed": State("problem", "{why}"),
+    "in no group": State("problem", "put {machine} into the group linux, windows or macos of hosts.yml"),
+    "by an MDM": State("not_provisioned"),
     "not provisioned": State("not_provisioned"),
 }
 NAMES = {
@@ -95,10 +97,12 @@ def build(office: str, people: Sequence[Mapping[str, Any]], run: Run, before: Ma
     persons = [_person(person, run, earlier, time) for person in people]
     changes = [*_comings(persons, earlier, before is not None), *_goings(persons, run, earlier)]
     for person in persons:
-        changes += [{"who": person["name"], "id": person["id"], "what": what} for what in _changes(person, run, earlier)]
+        changes += [
+            {"who": person["name"], "id": person["id"], "where": where, "what": what} for where, what in _changes(person, run, earlier)
+        ]
     if not run.check:
         for person in persons:
-            new = [{"time": time, "what": change["what"]} for change in changes if change["id"] == person["id"]]
+            new = [{"time": time, "where": change["where"], "what": change["what"]} for change in changes if change["id"] == person["id"]]
             person["changes"] = [*new, *person["changes"]][:MOST_CHANGES]
     document = {
         "schema": SCHEMA,
@@ -182,8 +186,12 @@ def _place(place: Mapping[str, Any], run: Run, earlier: _Earlier, time: str) -> 
     last = {"state": known.get("state", "not run yet"), "why": known.get("why", ""), "seen": known.get("seen", "")}
     if looked:
         would = run.check and looked.outcome in _DID and looked.outcome != "removed"
-        now = {"state": "to be provisioned" if would else looked.state, "why": looked.why, "seen": time}
-    elif not place["program"] or place["platform"] not in ("linux", "macos"):
+        now = {"state": "to be provisioned" if would else looked.state, "why": looked.why, "seen": time, "did": looked.outcome}
+    elif not place["platform"]:
+        now = {"state": "in no group", "why": "", "seen": ""}
+    elif place["mdm"]:
+        now = {"state": "by an MDM", "why": "", "seen": ""}
+    elif place["platform"] == "windows":
         now = {"state": "not provisioned", "why": "", "seen": ""}
     elif reached == "failed":
         now = {**last, "state": "failed", "why": why}
@@ -192,7 +200,7 @@ def _place(place: Mapping[str, Any], run: Run, earlier: _Earlier, time: str) -> 
     else:
         # Not looked at now. What was ready is on the machine still.
         now = last
-    return _judged({**place, **now})
+    return _judged({**place, "did": "", **now})
 
 
 def _judged(node: Node) -> Node:
@@ -230,7 +238,7 @@ def _comings(persons: Sequence[Node], earlier: _Earlier, known: bool) -> Iterato
     """People who are new in the list."""
     for person in persons:
         if known and not earlier.person(person):
-            yield {"who": person["name"], "id": person["id"], "what": "came"}
+            yield {"who": person["name"], "id": person["id"], "where": "", "what": "came"}
 
 
 def _goings(persons: Sequence[Node], run: Run, earlier: _Earlier) -> Iterator[Node]:
@@ -248,11 +256,11 @@ def _goings(persons: Sequence[Node], run: Run, earlier: _Earlier) -> Iterator[No
     for (name, address), things in sorted(gone.items()):
         verb = "would be removed" if run.check else "removed"
         what = f"left; {verb}: {', '.join(sorted(things))}" if things else "left"
-        yield {"who": name, "id": address, "what": what}
+        yield {"who": name, "id": address, "where": "", "what": what}
 
 
-def _changes(person: Mapping[str, Any], run: Run, earlier: _Earlier) -> Iterator[str]:
-    """What became of a person who is in the list, in words."""
+def _changes(person: Mapping[str, Any], run: Run, earlier: _Earlier) -> Iterator[tuple[str, str]]:
+    """What became of a person who is in the list: where, and what."""
     addresses = {mailbox["address"] for mailbox in person["mailboxes"]}
     did: dict[tuple[str, str], set[str]] = {}
     for (address, machine, program), place in run.places.items():
@@ -263,12 +271,12 @@ def _changes(person: Mapping[str, Any], run: Run, earlier: _Earlier) -> Iterator
     for (outcome, machine), programs in sorted(did.items()):
         more = f" ({settings})" if settings and outcome in ("pending", "conflict") else ""
         done = f"would be {_DID[outcome]}" if run.check else _DID[outcome]
-        yield f"{machine}: {', '.join(sorted(programs))} {done}{more}"
+        yield machine, f"{', '.join(sorted(programs))} {done}{more}"
     for address in sorted(addresses & run.handed.keys()):
         if run.handed[address] in _MADE:
-            yield f"hand-out: {'would be ' if run.check else ''}{_MADE[run.handed[address]]}"
+            yield "", f"hand-out {'would be ' if run.check else ''}{_MADE[run.handed[address]]}"
     if settings and not any(outcome in ("pending", "conflict") for outcome, _ in did):
-        yield f"in the list: {settings}"
+        yield "", f"in the list: {settings}"
 
 
 def _is_of(person: Mapping[str, Any], address: str, machine: str, program: str, place: Place) -> bool:

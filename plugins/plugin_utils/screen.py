@@ -98,12 +98,8 @@ def _grouped(kind: str, todo: Sequence[Mapping[str, Any]], width: int) -> Iterat
 
 
 def _changed(changes: Sequence[Mapping[str, Any]], width: int) -> Iterator[Line]:
-    """What changed, each once, with everybody it happened to; what happened on a machine begins with the machine's name."""
-    parts = [
-        (each["who"], *each["what"].rpartition(": ")) if each["what"].count(": ") == 1 else (each["who"], "", "", each["what"])
-        for each in changes
-    ]
-    for what, whom in _alike((what, who, where) for who, where, _, what in parts):
+    """What changed, each once, with everybody it happened to."""
+    for what, whom in _alike((each["what"], each["who"], each["where"]) for each in changes):
         yield from _wrapped("", _of(what, whom), "  ", width)
 
 

@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from .model import Account, Machine, Policy, account_of, people_of
 
 
-def survey(sheet: Iterable[Mapping[str, Any]], machines: Mapping[str, Machine], policy: Policy) -> list[dict[str, Any]]:
+def survey(
+    sheet: Iterable[Mapping[str, Any]], machines: Mapping[str, Machine], policy: Policy, mdm: Container[str] = ()
+) -> list[dict[str, Any]]:
     """One entry per person, sorted by name; people who left are left out. The rows must be sound, see model.check_office().
 
     {id, name, login, mailboxes, places, phones}. id: the address of the first mailbox. mailboxes: {address, name, receive, send}, the
-    servers as one text each. places: {address, machine, platform, program}. phones: ios, android.
+    servers as one text each. mdm: the Macs whose profiles come by an MDM. places: {address, machine, platform, program, mdm}. phones: ios, android.
     """
     found = []
     for mine in people_of(sheet, machines):
@@ -26,7 +28,7 @@ def survey(sheet: Iterable[Mapping[str, Any]], machines: Mapping[str, Machine], 
                 account = account_of(row, machine, primary=False)
                 mailboxes.setdefault(account["address"], account)
                 places += [
-                    {"address": account["address"], "machine": name, "platform": machine.platform, "program": program}
+                    {"address": account["address"], "machine": name, "platform": machine.platform, "program": program, "mdm": name in mdm}
                     for program in (["apple_mail"] if machine.platform == "macos" else account["programs"])
                 ]
             account = account_of(row, policy, primary=False)
