@@ -15,18 +15,20 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 from ansible_collections.msp.charter_mail.plugins.module_utils.payload import pack
+from ansible_collections.msp.charter_mail.plugins.plugin_utils import evidence
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.file_table import (
     HEADER,
     Entry,
     TableError,
-    evidence,
+    evidence_rows,
     expand,
     wanted,
 )
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.plain import plain
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.summary import FAILED
 
 _OPTIONS = frozenset(
-    ("name", "people", "root", "platform", "take_over", "backups", "remember", "secrets", "files", "evidence"),
+    ("name", "people", "root", "platform", "take_over", "backups", "remember", "secrets", "files", "evidence", "installs"),
 )
 _PLATFORMS = ("linux", "macos", "windows")
 
@@ -93,21 +95,18 @@ class ActionModule(ActionBase):
         options = self._options()
         try:
             entries = expand(options["files"], options["people"], options["platform"])
-            questions = evidence(options["evidence"], options["people"], options["platform"])
+            proofs = evidence_rows(options["evidence"])
         except TableError as error:
             raise AnsibleActionFail("\n".join(error.problems)) from error
         rendered = [entry for entry in entries if not entry.src]
-        texts = self._render([*rendered, *questions], task_vars)
-        for entry, text in zip(rendered, texts, strict=False):
+        for entry, text in zip(rendered, self._render(rendered, task_vars), strict=True):
             entry.data["content"] = text
-        for entry, text in zip(questions, texts[len(rendered) :], strict=True):
-            entry.data["patterns"] = [line for line in text.splitlines() if line.strip()]
         self._read([entry for entry in entries if entry.src])
         data = {
             **{key: options[key] for key in ("name", "root", "platform", "take_over", "backups", "remember")},
-            "people": wanted(options["people"], [*options["files"], *options["evidence"]]),
+            "people": wanted(options["people"], [*options["files"], *proofs]),
             "files": [entry.data for entry in entries],
-            "evidence": [entry.data for entry in questions],
+            "evidence": [row["program"] for row in proofs],
         }
         result: dict[str, Any] = self._execute_module(
             module_name="msp.charter_mail.mail_files",
@@ -115,6 +114,16 @@ class ActionModule(ActionBase):
             task_vars=task_vars,
         )
         result.pop("invocation", None)
+        if "files" in result:
+            stored = result.pop("stored", {})
+            found = evidence.judge(options["people"], proofs, stored, result["files"], self._task.check_mode)
+            programs = list(dict.fromkeys(row["program"] for row in options["files"]))
+            more = [*evidence.not_there(options["people"], programs, options["installs"]), *found.outcomes]
+            result["files"] += more
+            result["evidence"] = found.verified
+            if wrong := [entry for entry in more if entry["state"] in FAILED]:
+                said = "; ".join(dict.fromkeys(f"{entry['dest']} ({entry['state']}): {entry['message']}" for entry in wrong))
+                result.update(failed=True, msg="; ".join(filter(None, [str(result["msg"]) if result.get("failed") else "", said])))
         return result
 
     def _render(self, entries: list[Entry], task_vars: Mapping[str, Any]) -> list[str]:
@@ -192,4 +201,5 @@ class ActionModule(ActionBase):
             "secrets": secrets,
             "remember": args.get("remember") or {},
             "evidence": args.get("evidence") or [],
+            "installs": args.get("installs") or {},
         }

@@ -12,7 +12,7 @@ import itertools
 import os
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from ansible_collections.msp.charter_mail.plugins.module_utils import backups, keyfile, paths, persons, plans, store, units
+from ansible_collections.msp.charter_mail.plugins.module_utils import backups, keyfile, paths, persons, plans, settings, store, units
 from ansible_collections.msp.charter_mail.plugins.module_utils import payload as parcel
 
 Result = Dict[str, Any]
@@ -262,16 +262,9 @@ class Machine:
             paths.close(paths.locate(machine, home + "/x", 0o700))
         return _Home(paths.Anchor(path, "home"), "C:" + home[2:] if home.startswith("/C/") else home, None)
 
-    def evidence(self, checks: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
-        """Look for the proof that the programs took the accounts up. One answer per address and program."""
-        theirs: Dict[str, List[Dict[str, Any]]] = {}
-        for check in checks:
-            theirs.setdefault(check["login"], []).append(check)
-        proven: Dict[str, List[bool]] = {}
-        for login, answer in self._each(list(theirs), lambda login, home: persons.proven(home.anchor.path, theirs[login])):
-            proven[login] = [False] * len(theirs[login]) if isinstance(answer, persons.NotDone) else answer
-        return [
-            {"address": check["address"], "program": check["program"], "verified": proven[login][number]}
-            for login in theirs
-            for number, check in enumerate(theirs[login])
-        ]
+    def stored(self, programs: List[str]) -> Dict[str, Any]:
+        """What programs have stored of the people who are to have them, see settings.look(); the proof that they took an account up."""
+        having = [person["login"] for person in self.options.people if set(programs) & set(person["programs"])]
+        logins = [login for login in having if login not in self._silent]
+        found: Dict[str, Any] = settings.look(logins, programs, self.options.root, self.options.platform)
+        return found

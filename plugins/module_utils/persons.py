@@ -13,19 +13,15 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import glob
 import json
 import os
 import pwd
-import re
 import select
 import signal
 import subprocess
 import sys
 import time
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
-
-from ansible_collections.msp.charter_mail.plugins.module_utils import paths
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 SECONDS = 30
 """How long the work for one person may take: it is done in less than one, unless the home is on a file server that is dead."""
@@ -293,35 +289,3 @@ def _running_ps(uid: int) -> Set[str]:
         if owner == str(uid):
             found.add(os.path.basename(command.strip())[:15])
     return found
-
-
-def proven(home: str, checks: List[Dict[str, Any]]) -> List[bool]:
-    """For each check (``glob`` below the home, ``patterns``): do all patterns match in one file that the glob finds?
-
-    Called with the person's rights. Files larger than 4 MiB are read as far as that.
-    """
-    return [_proven(home, check["glob"], check["patterns"]) for check in checks]
-
-
-def _proven(home: str, pattern: str, expressions: List[str]) -> bool:
-    if not expressions:
-        return False  # nothing asked is nothing proven
-    for path in sorted(glob.glob(os.path.join(glob.escape(home), pattern)))[:MAX_GLOB]:
-        try:
-            place = paths.locate(paths.Anchor(home, "home"), os.path.relpath(path, home))
-        except (OSError, paths.Refused):
-            continue
-        try:
-            handle = os.open(place.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place.handle)
-        except OSError:
-            continue
-        finally:
-            paths.close(place)
-        try:
-            with os.fdopen(handle, "rb") as stream:
-                text = stream.read(MAX_EVIDENCE).decode("utf-8", "replace")
-        except OSError:
-            continue
-        if all(re.search(expression, text, re.MULTILINE) for expression in expressions):
-            return True
-    return False

@@ -143,6 +143,9 @@ def _bytes(digits: Optional[bytes]) -> bytes:
     return bytes.fromhex((digits or b"").decode("ascii"))
 
 
+# Key of an account that this project made, see roles/thunderbird.
+_MARK = "account_charter_"
+
 _PROTOCOLS = {"imap": "imap", "pop3": "pop"}
 # nsMsgSocketType. 0 is clear text; so is 1, "STARTTLS if available", which was dropped before 140.
 _SECURITY = {2: "starttls", 3: "tls"}
@@ -158,8 +161,9 @@ _PORTS = {
 def accounts(data: bytes) -> Settings:
     """The mail accounts of a profile, in their order, as Thunderbird 140 and 153 use them.
 
-    Only what ``mail.accountmanager.accounts`` lists counts, and of it only IMAP and POP. Every further identity of an
-    account is an entry without ``incoming``: mail is sent with it, but not fetched.
+    Only what ``mail.accountmanager.accounts`` lists counts, and of it only IMAP and POP. Of an account's identities one is the
+    mailbox's own, the first with its user name as address or else the first of all; every other is an entry without ``incoming``:
+    mail is sent with it, but not fetched.
     """
     prefs, skipped = parse(data, "mail.")
     problems = []
@@ -176,14 +180,19 @@ def accounts(data: bytes) -> Settings:
         seen.add(key)
         if incoming is None:
             continue
-        identities = _list(prefs, "mail.account.%s.identities" % account)
+        managed = account.startswith(_MARK)
+        identities = {
+            name: _text(prefs, "mail.identity.%s.useremail" % name) for name in _list(prefs, "mail.account.%s.identities" % account)
+        }
         if not identities:
-            found.append(stored("", incoming, None))
-        for number, identity in enumerate(identities):
-            email = _text(prefs, "mail.identity.%s.useremail" % identity)
+            found.append(stored("", incoming, None, managed))
+        # The identity of the mailbox itself, whatever others the person has put before it.
+        user = incoming["username"].casefold()
+        first = next((name for name, email in identities.items() if email.casefold() == user), next(iter(identities), ""))
+        for identity in sorted(identities, key=lambda name: name != first):
             outgoing = _outgoing(prefs, identity, smtp_keys)
-            if number == 0 or outgoing is not None:
-                found.append(stored(email, None if number else incoming, outgoing))
+            if identity == first or outgoing is not None:
+                found.append(stored(identities[identity], incoming if identity == first else None, outgoing, managed))
     return Settings(found, problems)
 
 

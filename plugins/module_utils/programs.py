@@ -10,12 +10,13 @@ Runs on targets: Python 3.8, standard library only.
 
 from __future__ import annotations
 
+import glob
 import os
 import pwd
 import re
 import shutil
 import subprocess
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 KNOWN = ("thunderbird", "msmtp", "mbsync", "neomutt", "aerc")
 SECONDS = 5
@@ -25,7 +26,7 @@ _FLAGS = {"neomutt": "-v", "aerc": "-v"}
 _PATH = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"
 _VERSION = re.compile(r"\b(\d+(?:\.\d+)+(?:[-+.][0-9A-Za-z]+)*|20\d{6})\b")
 
-# Where packages, the vendor's archive and the macOS application put application.ini.
+# Where packages, the vendor's archive and the macOS application put application.ini; * is any one directory.
 _THUNDERBIRD = {
     "linux": (
         "/usr/lib/thunderbird",
@@ -34,32 +35,61 @@ _THUNDERBIRD = {
         "/opt/thunderbird",
         "/usr/local/thunderbird",
         "/usr/local/lib/thunderbird",
-        "/snap/thunderbird/current",
+        "/opt/*",
+        "/opt/*/*",
     ),
     "macos": ("/Applications/Thunderbird.app/Contents/Resources",),
 }
+# Installs that nothing of the machine reaches into. Source: snapd's and flatpak's layout; the names of Mozilla's and of older packages.
+_SANDBOXED = {
+    "snap": ("/snap/thunderbird/current", "/var/lib/snapd/snap/thunderbird/current"),
+    "flatpak": tuple("/var/lib/flatpak/app/org.mozilla.%s/current" % name for name in ("thunderbird", "thunderbird_esr", "Thunderbird")),
+}
+
+Found = Dict[str, Any]
 
 
-def look(name: str, platform: str) -> Dict[str, Any]:
-    """``installed``, ``version`` (None where it does not tell) and ``path`` (None where there is none) of a program."""
+def look(name: str, platform: str, directory: str = "") -> Found:
+    """``installed``, ``version`` (None where it does not tell) and ``path`` (None where there is none) of a program.
+
+    Of Thunderbird also ``others``, further directories it is in, and ``sandboxed``, kinds of installs that cannot be reached into.
+    directory: the one to look in, "" for all that are usual.
+    """
     if name == "thunderbird":
-        return thunderbird(_THUNDERBIRD.get(platform, ()))
+        return thunderbird([directory] if directory else _places(platform), _SANDBOXED if platform == "linux" else {})
     path = shutil.which(name, path=_PATH)
     if path is None:
         return {"installed": False, "version": None, "path": None}
     return {"installed": True, "version": _ask(path, _FLAGS.get(name, "--version")), "path": path}
 
 
-def thunderbird(places: Any) -> Dict[str, Any]:
-    """Read the version from the first application.ini below ``places``."""
+def thunderbird(places: Sequence[str], sandboxed: Mapping[str, Sequence[str]]) -> Found:
+    """The first of ``places`` counts that has Thunderbird's application.ini."""
+    versions: Dict[str, Optional[str]] = {}
     for place in places:
-        try:
-            with open(os.path.join(place, "application.ini"), encoding="utf-8", errors="replace") as stream:
-                found = re.search(r"^Version=(\S+)", stream.read(65536), re.MULTILINE)
-        except OSError:
-            continue
-        return {"installed": True, "version": found.group(1) if found else None, "path": place}
-    return {"installed": False, "version": None, "path": None}
+        for path in sorted(glob.glob(place)) if "*" in place else [place]:
+            try:
+                with open(os.path.join(path, "application.ini"), encoding="utf-8", errors="replace") as stream:
+                    text = stream.read(65536)
+            except OSError:
+                continue
+            if re.search(r"^Name=Thunderbird\s*$", text, re.MULTILINE):
+                found = re.search(r"^Version=(\S+)", text, re.MULTILINE)
+                versions.setdefault(path, found.group(1) if found else None)
+    first, *others = [*versions, ""]
+    return {
+        "installed": bool(versions),
+        "version": versions.get(first),
+        "path": first or None,
+        "others": [path for path in others if path and not os.path.samefile(path, first)],
+        "sandboxed": [kind for kind, paths in sandboxed.items() if any(map(os.path.lexists, paths))],
+    }
+
+
+def _places(platform: str) -> List[str]:
+    """Directories Thunderbird may be in; the one that its command leads to comes first."""
+    command = shutil.which("thunderbird", path=_PATH)
+    return [*([os.path.dirname(os.path.realpath(command))] if command else []), *_THUNDERBIRD.get(platform, ())]
 
 
 def version_in(text: str) -> Optional[str]:

@@ -10,20 +10,29 @@ from __future__ import annotations
 import functools
 import os
 import stat
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.msp.charter_mail.plugins.module_utils import mbsyncrc, msmtprc, paths, payload, persons, prefs_js
+from ansible_collections.msp.charter_mail.plugins.module_utils import (
+    aerc_accounts,
+    mbsyncrc,
+    msmtprc,
+    paths,
+    payload,
+    persons,
+    prefs_js,
+    thunderbird_profiles,
+)
 from ansible_collections.msp.charter_mail.plugins.module_utils.stored import Settings
 
-PROGRAMS = ("thunderbird", "msmtp", "mbsync")
+PROGRAMS = ("thunderbird", "msmtp", "mbsync", "aerc")
 
 MAX_BYTES = persons.MAX_EVIDENCE
 MAX_PROFILES = persons.MAX_GLOB  # per directory of profiles
 MAX_ACCOUNTS = 200  # per file
 
-# Directories of profiles, below the home. Source: the snap's and the flatpak's own recipes (comm-central
+# Directories of profiles.ini, below the home. Source: the snap's and the flatpak's own recipes (comm-central
 # taskcluster/docker/tb-snap, tb-flatpak); the flatpak's id was org.mozilla.Thunderbird before.
-_PROFILES = {
+_THUNDERBIRD = {
     "linux": (
         ".thunderbird",
         "snap/thunderbird/common/.thunderbird",
@@ -31,13 +40,16 @@ _PROFILES = {
         ".var/app/org.mozilla.thunderbird_esr/.thunderbird",
         ".var/app/org.mozilla.Thunderbird/.thunderbird",
     ),
-    "macos": ("Library/Thunderbird/Profiles",),
-    "windows": ("AppData/Roaming/Thunderbird/Profiles",),
+    "macos": ("Library/Thunderbird",),
+    "windows": ("AppData/Roaming/Thunderbird",),
 }
+# Where profiles are below that when nothing says where.
+_PROFILES = {"linux": "", "macos": "/Profiles", "windows": "/Profiles"}
 # msmtp looks for the second only where the first is not (src/tools.c get_userconfig).
 _MSMTP = (".msmtprc", ".config/msmtp/config")
 # isync 1.5 prefers the first, 1.4 knows only the second: which one counts is not known here, so both are told.
 _MBSYNC = (".config/isyncrc", ".mbsyncrc")
+_AERC = ".config/aerc/accounts.conf"
 
 Found = Dict[str, List[Dict[str, Any]]]  # accounts, problems
 
@@ -45,8 +57,9 @@ Found = Dict[str, List[Dict[str, Any]]]  # accounts, problems
 def look(logins: List[str], programs: List[str], root: str, platform: str) -> Found:
     """What the programs of these people have stored, in the order of logins, programs and files.
 
-    ``accounts``: {login, program, file, email, incoming, outgoing}. ``problems``: {login, program, file, message} for what
-    could not be read; ``file`` is "" when the person's home cannot be looked at.
+    ``accounts``: {login, program, file, used, email, incoming, outgoing, managed}; used is false in a profile that the program does
+    not open by itself. ``problems``: {login, program, file, message} for what could not be read; ``file`` is "" when the person's home
+    cannot be looked at.
     """
     seen: Dict[str, Found] = {}
     tasks: List[Tuple[persons.Person, persons.Work]] = []
@@ -55,14 +68,14 @@ def look(logins: List[str], programs: List[str], root: str, platform: str) -> Fo
         if root:
             below = payload.home_below(platform, login)
             shown = "C:" + below[2:] if platform == "windows" else below
-            seen[login] = _home(_Home(root.rstrip("/") + below, shown), programs, platform)
+            seen[login] = _home(_Home(root.rstrip("/"), below, shown), programs, platform)
         elif person is None:
             seen[login] = _nothing(programs, "this machine has no login %s" % login)
         elif os.geteuid() not in (0, person.uid):
             seen[login] = _nothing(programs, "without root rights only the own home can be read")
         else:
             seen[login] = {}
-            tasks.append((person, functools.partial(_home, _Home(person.home, person.home), programs, platform)))
+            tasks.append((person, functools.partial(_home, _Home("", person.home, person.home), programs, platform)))
     for number, answer in persons.each(tasks):
         nothing = isinstance(answer, persons.NotDone)
         seen[tasks[number][0].login] = _nothing(programs, str(answer)) if nothing else answer
@@ -78,8 +91,13 @@ def _nothing(programs: List[str], message: str) -> Found:
 
 
 class _Home(NamedTuple):
-    path: str
-    shown: str  # the path as people on that machine know it: a prefix is not part of it
+    root: str  # the prefix, "" for the machine itself
+    inside: str  # the path below it
+    shown: str  # the path as people on that machine know it
+
+    @property
+    def path(self) -> str:
+        return self.root + self.inside
 
 
 def _home(home: _Home, programs: List[str], platform: str) -> Found:
@@ -90,13 +108,15 @@ def _home(home: _Home, programs: List[str], platform: str) -> Found:
             continue
         search = _Search(home, program, found)
         if program == "thunderbird":
-            for folder in _PROFILES[platform]:
-                for profile in search.directories(folder):
-                    search.read("%s/%s/prefs.js" % (folder, profile), prefs_js.accounts)
+            for folder in _THUNDERBIRD[platform]:
+                for profile in search.profiles(folder, folder + _PROFILES[platform]):
+                    search.read(profile.path + "/prefs.js", prefs_js.accounts, profile.used)
         elif platform != "windows" and program == "msmtp":
             for path in _MSMTP:
                 if search.read(path, msmtprc.accounts):
                     break
+        elif platform != "windows" and program == "aerc":
+            search.read(_AERC, aerc_accounts.accounts)
         elif platform != "windows":
             for path in _MBSYNC:
                 search.read(path, mbsyncrc.accounts)
@@ -111,13 +131,9 @@ class _Search:
         self.program = program
         self.found = found
 
-    def read(self, relative: str, understand: Callable[[bytes], Settings]) -> bool:
-        """Read one file; False when there is none."""
-        try:
-            content = _content(paths.Anchor(self.home.path, "home"), relative)
-        except (OSError, paths.Refused) as error:
-            self._problem(relative, _reason(error))
-            return True
+    def read(self, path: str, understand: Callable[[bytes], Settings], used: bool = True) -> bool:
+        """Read one file, below the home or, with an absolute path, elsewhere; False when there is none."""
+        relative, content = path, self._bytes(path)
         if content is None:
             return False
         accounts, problems = understand(content)
@@ -126,25 +142,58 @@ class _Search:
         for message in problems:
             self._problem(relative, message)
         for account in accounts[:MAX_ACCOUNTS]:
-            self.found["accounts"].append({"program": self.program, "file": self._shown(relative), **account._asdict()})
+            self.found["accounts"].append({"program": self.program, "file": self._shown(relative), "used": used, **account._asdict()})
         return True
 
-    def directories(self, relative: str) -> Iterator[str]:
-        """Names of the directories (and links, which may lead to one) in a directory, sorted."""
+    def _bytes(self, path: str) -> Optional[bytes]:
+        """What is in a file, None where there is none; nothing for one that cannot be read, which is told."""
         try:
-            names = _directories(paths.Anchor(self.home.path, "home"), relative)
+            return _content(self._anchor(path), path)
         except (OSError, paths.Refused) as error:
-            self._problem(relative, _reason(error))
-            return
+            self._problem(path, _reason(error))
+            return b""
+
+    def _anchor(self, path: str) -> paths.Anchor:
+        # Outside the home the person reads what the person can read.
+        return paths.Anchor(self.home.path if not path.startswith("/") else self.home.root or "/", "home")
+
+    def profiles(self, folder: str, usual: str) -> List[thunderbird_profiles.Profile]:
+        """The profiles that the files of a directory below the home name; where they name none, those in the directory `usual`."""
+        if self._names(folder) is None:
+            return []
+        files = [self._bytes("%s/%s" % (folder, name)) or b"" for name in ("profiles.ini", "installs.ini")]
+        home = self.home.inside.rstrip("/")
+        found = thunderbird_profiles.profiles("%s/%s" % (home, folder), *files)
+        if not found:
+            return [thunderbird_profiles.Profile("%s/%s" % (usual, name), True) for name in self.directories(usual)]
+        if len(found) > MAX_PROFILES:
+            self._problem(folder + "/profiles.ini", "it has %d profiles; only %d were looked at" % (len(found), MAX_PROFILES))
+        return [
+            profile._replace(path=profile.path[len(home) + 1 :] if profile.path.startswith(home + "/") else profile.path)
+            for profile in found[:MAX_PROFILES]
+        ]
+
+    def directories(self, relative: str) -> List[str]:
+        """Names of the directories (and links, which may lead to one) in a directory, sorted."""
+        names = self._names(relative) or []
         if len(names) > MAX_PROFILES:
             self._problem(relative, "it has %d directories; only %d were looked at" % (len(names), MAX_PROFILES))
-        yield from names[:MAX_PROFILES]
+        return names[:MAX_PROFILES]
+
+    def _names(self, relative: str) -> Optional[List[str]]:
+        """What directories() looks through; None for what cannot be read, which is told."""
+        try:
+            names: List[str] = _directories(self._anchor(relative), relative)
+        except (OSError, paths.Refused) as error:
+            self._problem(relative, _reason(error))
+            return None
+        return names
 
     def _problem(self, relative: str, message: str) -> None:
         self.found["problems"].append({"program": self.program, "file": self._shown(relative), "message": message})
 
     def _shown(self, relative: str) -> str:
-        path = self.home.shown.rstrip("/") + "/" + relative
+        path = relative if relative.startswith("/") else self.home.shown.rstrip("/") + "/" + relative
         return os.fsencode(path).decode("utf-8", "replace")
 
 

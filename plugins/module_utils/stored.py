@@ -18,11 +18,15 @@ Server = Dict[str, Any]  # protocol, host, port, security, username
 
 
 class Stored(NamedTuple):
-    """An account as a program has stored it. ``email`` is "" where the program stores no plain address."""
+    """An account as a program has stored it. ``email`` is "" where the program stores no plain address.
+
+    ``managed``: it carries the mark of this project; what a person made carries none.
+    """
 
     email: str
     incoming: Optional[Server]
     outgoing: Optional[Server]
+    managed: bool = False
 
 
 class Settings(NamedTuple):
@@ -37,9 +41,9 @@ def server(protocol: str, host: str, port: int, security: str, username: str) ->
     return {"protocol": protocol, "host": _text(host), "port": port, "security": security, "username": _text(username)}
 
 
-def stored(email: str, incoming: Optional[Server], outgoing: Optional[Server]) -> Stored:
+def stored(email: str, incoming: Optional[Server], outgoing: Optional[Server], managed: bool = False) -> Stored:
     """An account, its address cut like the other texts."""
-    return Stored(_text(email), incoming, outgoing)
+    return Stored(_text(email), incoming, outgoing, managed)
 
 
 def _text(text: str) -> str:

@@ -26,6 +26,10 @@ options:
     elements: str
     choices: [thunderbird, msmtp, mbsync, neomutt, aerc]
     default: [thunderbird, msmtp, mbsync, neomutt, aerc]
+  directories:
+    description: By program, the directory it is in, where that is to be looked in and nowhere else. Empty for the usual ones.
+    type: dict
+    default: {}
   root:
     description: A directory that stands for the machine, like C(DESTDIR). Nothing is looked up then; every login is
       taken to exist, with the home that is usual for the platform.
@@ -63,7 +67,9 @@ programs:
   description: By program. RV(programs.installed) is none below a prefix, where nobody can tell.
   returned: always
   type: dict
-  sample: {msmtp: {installed: true, version: 1.8.28, path: /usr/bin/msmtp}}
+  sample:
+    msmtp: {installed: true, version: 1.8.28, path: /usr/bin/msmtp}
+    thunderbird: {installed: true, version: 140.4.0, path: /opt/thunderbird, others: [], sandboxed: [snap]}
 people:
   description: Addresses that earlier runs have written files for, sorted.
   returned: always
@@ -94,6 +100,7 @@ def main() -> None:
         argument_spec={
             "logins": {"type": "list", "elements": "str", "default": []},
             "packages": {"type": "list", "elements": "str", "choices": list(programs.KNOWN), "default": list(programs.KNOWN)},
+            "directories": {"type": "dict", "default": {}},
             "root": {"type": "str", "default": ""},
             "platform": {"type": "str", "choices": ["linux", "macos", "windows"], "default": "linux"},
         },
@@ -109,7 +116,7 @@ def main() -> None:
     module.exit_json(
         changed=False,
         logins={login: _login(login, root, platform) for login in module.params["logins"]},
-        programs={name: _program(name, root, platform) for name in module.params["packages"]},
+        programs={name: _program(name, root, platform, module.params["directories"].get(name) or "") for name in module.params["packages"]},
         people=sorted(addresses),
         remembered=state.remembered,
         system=os.uname().sysname,
@@ -127,10 +134,10 @@ def _login(login: str, root: str, platform: str) -> Dict[str, Any]:
     return {"exists": True, "uid": person.uid, "gid": person.gid, "home": person.home}
 
 
-def _program(name: str, root: str, platform: str) -> Dict[str, Any]:
+def _program(name: str, root: str, platform: str, directory: str) -> Dict[str, Any]:
     if root:
         return {"installed": None, "version": None, "path": None}
-    found: Dict[str, Any] = programs.look(name, platform)
+    found: Dict[str, Any] = programs.look(name, platform, directory)
     return found
 
 

@@ -168,24 +168,41 @@ options:
         type: dict
         default: {}
   evidence:
-    description: Look, after writing, whether the program took the account up.
+    description:
+      - Programs whose own settings are read after writing, with the person's rights. What they have stored of an account is held against
+        what it should be.
+      - Another account of the person's for the same mailbox, with other servers, gives an outcome V(own_account).
     type: list
     elements: dict
     default: []
     suboptions:
       program:
-        description: Only accounts with this program are looked at.
+        description: Name of the program.
         type: str
+        choices: [thunderbird, msmtp, mbsync, aerc]
         required: true
-      glob:
-        description: Files below the person's home, read with the person's rights.
+      takes_up:
+        description: Whether the program makes the account itself when it starts. Then it is told whether it has.
+        type: bool
+        default: false
+      adopts:
+        description: Whether it then takes over an account of the person's for the same mailbox. Then such an account is no outcome.
+        type: bool
+        default: false
+      receive:
+        description: What a person does about an own account that fetches mail in another way, with C({port}) and C({security}) in it.
         type: str
-        required: true
-      template:
-        description: Renders, with C(person), C(account) and C(accounts), to one regular expression a line. All must
-          match in one of the files.
+        default: ""
+      send:
+        description: The same for sending.
         type: str
-        required: true
+        default: ""
+  installs:
+    description: >-
+      The C(programs) that M(msp.charter_mail.mail_facts) returned. A program of O(files) that somebody is to have and that is not there
+      gives an outcome V(not_installed) or V(out_of_reach).
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Says what would be done and writes nothing.
@@ -231,8 +248,7 @@ EXAMPLES = r"""
         running: [thunderbird]
     evidence:
       - program: thunderbird
-        glob: .thunderbird/*/prefs.js
-        template: evidence.j2
+        takes_up: true
 """
 
 RETURN = r"""
@@ -265,7 +281,9 @@ files:
           person's would keep each other from being read; V(waiting), the home is not there, and the file is removed when it is back. None
           of these was written or removed.
         - V(no_login), the machine does not know the person's login; said once for each program where all its files are the machine's.
-        - V(refused), the path is not safe or the home is not there; V(failed), anything else. These three fail the task.
+        - V(not_installed), V(out_of_reach), the program is not there, or in a sandbox; V(own_account), the person has another account for
+          the mailbox, which stays as it is.
+        - V(refused), the path is not safe or the home is not there; V(failed), anything else. From V(no_login) on they fail the task.
       type: str
       sample: created
     each:
@@ -283,7 +301,7 @@ files:
       type: str
       sample: aerc is running; close it and run again
 evidence:
-  description: Whether each program took each account up.
+  description: Whether each program that makes accounts itself took each account up.
   returned: always
   type: list
   elements: dict
@@ -323,13 +341,13 @@ def main() -> None:
     try:
         run = machine.Machine(options, files)
         run.apply(data["files"])
-        evidence = run.evidence(data["evidence"])
+        stored = run.stored(data["evidence"])
     except store.StoreError as error:
-        module.fail_json(msg=units.printable(str(error)), changed=any(outcome["changed"] for outcome in files), files=files, evidence=[])
+        module.fail_json(msg=units.printable(str(error)), changed=any(outcome["changed"] for outcome in files), files=files)
     result = {
         "changed": any(outcome["changed"] for outcome in run.files),
         "files": run.files,
-        "evidence": evidence,
+        "stored": stored,
     }
     if options.diff:
         result["diff"] = run.diff

@@ -27,7 +27,7 @@ options:
     description: Which programs to look at.
     type: list
     elements: str
-    choices: [thunderbird, msmtp, mbsync]
+    choices: [thunderbird, msmtp, mbsync, aerc]
     default: [thunderbird, msmtp, mbsync]
   root:
     description: A directory that stands for the machine, like C(DESTDIR). Nobody is looked up then; homes are where they

@@ -11,8 +11,13 @@ from .problem import printable
 Direction = Literal["receive", "send"]
 
 # The programs whose stored settings can be read (module mail_settings), as people call them.
-NAMES = {"thunderbird": "Thunderbird", "msmtp": "msmtp", "mbsync": "mbsync"}
-DIRECTIONS: Mapping[str, tuple[Direction, ...]] = {"thunderbird": ("receive", "send"), "msmtp": ("send",), "mbsync": ("receive",)}
+NAMES = {"thunderbird": "Thunderbird", "msmtp": "msmtp", "mbsync": "mbsync", "aerc": "aerc"}
+DIRECTIONS: Mapping[str, tuple[Direction, ...]] = {
+    "thunderbird": ("receive", "send"),
+    "msmtp": ("send",),
+    "mbsync": ("receive",),
+    "aerc": ("receive", "send"),
+}
 
 _SECURITY = {"tls": "with TLS", "starttls": "with STARTTLS", "none": "without TLS"}
 _PROTOCOL = {"imap": "IMAP", "pop": "POP"}
@@ -24,7 +29,8 @@ class Finding(NamedTuple):
 
     state: ok, differs, missing (the program has no such account; for Thunderbird normal until it was started after
     provisioning) or unreadable (nothing was found, and something could not be read). ok: whether state is ok.
-    what: a sentence without a full stop. file: where it is stored, "" for nothing found.
+    what: a sentence without a full stop. file: where it is stored, "" for nothing found. managed: it is an account that this project made.
+    adoptable: it is the mailbox on the right server, so that putting it right loses nothing.
     """
 
     address: str
@@ -35,6 +41,8 @@ class Finding(NamedTuple):
     state: Literal["ok", "differs", "missing", "unreadable"]
     what: str
     file: str
+    managed: bool = False
+    adoptable: bool = False
 
 
 class _Mailbox(NamedTuple):
@@ -60,7 +68,8 @@ def compare(people: Sequence[Person], accounts: Iterable[Mapping[str, Any]], pro
     accounts and problems: what the module mail_settings returned for the machine. A program that has a mailbox several times
     has a finding for each; accounts that are not for a mailbox of the model are nobody's business and appear nowhere.
     """
-    stored, unread = list(accounts), list(problems)
+    # A profile that the program does not open by itself is nobody's mail.
+    stored, unread = [entry for entry in accounts if entry.get("used", True)], list(problems)
     findings: list[Finding] = []
     for person in people:
         programs = {name: _Program(name, person["login"], *(_of(person, name, each) for each in (stored, unread))) for name in NAMES}
@@ -91,7 +100,15 @@ def _findings(mailbox: _Mailbox, program: _Program, direction: Direction) -> Ite
     for entry in found:
         difference = _difference(entry[side], mailbox.account[side], direction)
         what = f"{name} {difference or _use(entry[side], direction)}"
-        yield Finding(*start, not difference, "differs" if difference else "ok", what, entry["file"])
+        yield Finding(
+            *start,
+            not difference,
+            "differs" if difference else "ok",
+            what,
+            entry["file"],
+            bool(entry.get("managed")),
+            _is_adoptable(entry, mailbox.account),
+        )
     if found:
         return
     if program.problems:
@@ -102,6 +119,16 @@ def _findings(mailbox: _Mailbox, program: _Program, direction: Direction) -> Ite
     if direction == "send" and any(_receives(entry, mailbox) for entry in program.stored):
         what = f"has no server to send from {address}"
     yield Finding(*start, False, "missing", f"{name} {what}", "")
+
+
+def _is_adoptable(entry: Mapping[str, Any], account: Account) -> bool:
+    server, wanted = entry["incoming"], account["incoming"]
+    if server is None or server["protocol"] != wanted["protocol"] or _host(server["host"]) != _host(wanted["host"]):
+        return False
+    user = _fold(server["username"])
+    # With POP another login has messages of its own.
+    is_short = wanted["protocol"] == "imap" and user == account["local_part"] and _fold(entry["email"]) == account["address"]
+    return user == account["address"] or is_short
 
 
 def _receives(entry: Mapping[str, Any], mailbox: _Mailbox) -> bool:

@@ -51,11 +51,14 @@ _FILES = {
     "blocked": ("warn", "waits for the program to be closed"),
     "waiting": ("warn", "cannot be removed while the home is not there"),
     "no_login": ("fail", "is nobody's: correct the login in the list"),
+    "not_installed": ("fail", "is not there"),
+    "out_of_reach": ("fail", "cannot be reached"),
+    "own_account": ("fail", "has an account of the person's own in the way"),
     "refused": ("fail", "cannot be written"),
     "failed": ("fail", "cannot be written"),
 }
-# Programs that make the account themselves, from what a run has prepared.
-_TAKES_UP = {"thunderbird": "; it takes the account up when the person starts it"}
+# Programs that make accounts themselves, and put them right, from what a run has prepared.
+_TAKES_UP = ("thunderbird",)
 _WORST = ("fail", "warn", "ok", "skip")
 MARKS = {"ok": "ok  ", "fail": "FAIL", "warn": "note", "skip": "-   "}
 
@@ -298,8 +301,12 @@ def _facts(result: Mapping[str, Any]) -> dict[str, str]:
 def _settings(findings: Sequence[Finding], written: Mapping[str, Mapping[str, Any] | None], unread: Sequence[Mapping[str, Any]]) -> Node:
     """What is configured, against what should be."""
     steps = []
+    files = [entry for result in written.values() for entry in (result or {}).get("files", [])]
+    own = {(entry["dest"], address) for entry in files if entry["state"] == "own_account" for address in entry["people"]}
     for found in findings:
-        more = {"differs": f": {RUN}", "missing": _TAKES_UP.get(found.program, f": {RUN}")}.get(found.state, "")
+        if found.state == "differs" and (found.file, found.address) in own:
+            continue  # said below, with what to do about it
+        more = _remedy(found, files) if found.state in ("differs", "missing") else ""
         state = {"ok": "ok", "differs": "fail", "unreadable": "fail"}.get(found.state, "warn")
         step = _node(f"{found.address} ({found.login})", state, f"{found.what}{more}.")
         # A mailbox that is not there at all is missing for receiving and for sending.
@@ -307,9 +314,9 @@ def _settings(findings: Sequence[Finding], written: Mapping[str, Mapping[str, An
     for role, result in written.items():
         if why := _not_looked_at(result):
             steps.append(_node(f"Files of {role}", "fail", why))
-    for entry in [entry for result in written.values() for entry in (result or {}).get("files", [])]:
+    for entry in files:
         state, said = _FILES[entry["state"]]
-        more = f" ({entry['message']})" if entry.get("message") and state != "ok" else ""
+        more = f" ({entry['message'].rstrip('.')})" if entry.get("message") and state != "ok" else ""
         steps.append(_node(entry["dest"], state, f"{said}{more}."))
     told = {(found.login, found.program) for found in findings if found.state == "unreadable"}
     for entry in unread:
@@ -321,6 +328,15 @@ def _settings(findings: Sequence[Finding], written: Mapping[str, Mapping[str, An
         worst, ""
     )
     return _node("Settings", worst, text, column=SETTINGS, verdict="wrong" if worst == "fail" else "ok" if steps else "", steps=steps)
+
+
+def _remedy(found: Finding, files: Sequence[Mapping[str, Any]]) -> str:
+    """What puts it right: what this project does next, or the program itself where all is prepared."""
+    mine = [entry["state"] for entry in files if entry["program"] == found.program and found.address in entry["people"]]
+    if found.program not in _TAKES_UP or not mine or set(mine) != {"unchanged"}:
+        return f": {RUN}"
+    does = "puts that right" if found.state == "differs" else "takes the account up"
+    return f"; it {does} when the person starts it next"
 
 
 def _not_looked_at(result: Mapping[str, Any] | None) -> str:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from .comparison import DIRECTIONS as PROGRAMS
+from .evidence import ROW
 from .names import is_host, login_problem
 
 HEADER = "Managed by charter-mail: changes are put back by the next run."
@@ -41,7 +43,6 @@ _CHOICES = {
     "when_empty": ("remove", "keep"),
 }
 _REQUIRED = ("program", "dest")
-_EVIDENCE = ("program", "glob", "template")
 
 
 class TableError(ValueError):
@@ -54,7 +55,7 @@ class TableError(ValueError):
 
 @dataclass
 class Entry:
-    """A file to write (or, for evidence, a question to ask): what the target must know, and what the template sees.
+    """A file to write: what the target must know, and what the template sees.
 
     src: path on the controller of the file that is handed over as it is; empty where a template is rendered.
     """
@@ -92,31 +93,22 @@ def expand(rows: Any, people: Any, platform: str) -> list[Entry]:
     return entries
 
 
-def evidence(rows: Any, people: Any, platform: str) -> list[Entry]:
-    """One entry per question, person after person. Raises TableError."""
+def evidence_rows(rows: Any) -> list[dict[str, Any]]:
+    """The rows of the option `evidence`, complete. Raises TableError."""
     problems: list[str] = []
+    table: list[dict[str, Any]] = []
     for number, row in enumerate(rows, 1):
         where = f"evidence row {number}"
         if not isinstance(row, Mapping):
-            raise TableError([f"{where} is not a dictionary"])
-        problems += [f"{where}: {key} is missing" for key in _EVIDENCE if not _text(row.get(key))]
-        problems += [f"{where}: there is no option {key}" for key in sorted(set(row) - set(_EVIDENCE))]
-        if isinstance(row.get("glob"), str):
-            problems += [f"{where}: {text}" for text in _relative_problems(row["glob"])]
+            problems.append(f"{where} is not a dictionary")
+            continue
+        problems += [f"{where}: there is no option {key}" for key in sorted(set(row) - set(ROW))]
+        if row.get("program") not in PROGRAMS:
+            problems.append(f"{where}: program is none of {', '.join(PROGRAMS)}, whose settings can be read")
+        table.append({**ROW, **row})
     if problems:
         raise TableError(problems)
-    return [
-        Entry(
-            row["template"],
-            account["address"],
-            {"login": person["login"], "address": account["address"], "program": row["program"], "glob": row["glob"]},
-            {"person": person, "account": account, "accounts": accounts, "platform": platform},
-        )
-        for person in people
-        for row in rows
-        for accounts in [_accounts(person, row["program"])]
-        for account in accounts
-    ]
+    return table
 
 
 def wanted(people: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -11,6 +11,9 @@ OUTCOMES = {
     "failed": "failed",
     "refused": "refused",
     "no_login": "nobody gets it",
+    "not_installed": "waits for the program",
+    "out_of_reach": "waits for the program",
+    "own_account": "left alone",
     "foreign": "left alone",
     "blocked": "waits",
     "waiting": "waits",
@@ -27,6 +30,9 @@ _NOT_IN_PLACE = {
     "failed": "failed",
     "refused": "failed",
     "no_login": "no such login",
+    "not_installed": "not installed",
+    "out_of_reach": "out of reach",
+    "own_account": "own account",
     "foreign": "not ours",
     "blocked": "program is open",
     "waiting": "home not there",
@@ -34,7 +40,7 @@ _NOT_IN_PLACE = {
 }
 
 # Outcomes that fail the run.
-FAILED = ("failed", "refused", "no_login")
+FAILED = ("failed", "refused", "no_login", "not_installed", "out_of_reach", "own_account")
 
 # What a person does with a service.
 DOES = {"imap": "receive", "pop": "receive", "smtp": "send"}

@@ -6,7 +6,6 @@ Preference names and numbers: comm-central mailnews/mailnews.js and mailnews/bas
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -91,30 +90,6 @@ def people_json(people: Iterable[Person]) -> str:
     """
     rows = [{"login": person["login"], "accounts": [account_prefs(account) for account in person["accounts"]]} for person in people]
     return "[" + ",".join("\n" + json.dumps(row, ensure_ascii=True) for row in rows) + "\n]"
-
-
-def evidence(account: Account) -> str:
-    """Two regular expressions, one a line, that match in a prefs.js which lists the account and its outgoing server.
-
-    The keys are left open, because the person may have made the account by hand. Thunderbird sorts the file by name.
-    """
-    enforced = account_prefs(account)["enforced"]
-
-    def values(branch: str, kind: str, *names: str) -> list[tuple[str, str]]:
-        return [(rf"{branch}\.{name}", re.escape(json.dumps(enforced[kind][name]))) for name in names]
-
-    listed = r'"(?:[^"]+,)?\1(?:,[^"]+)?"'
-    incoming = [
-        (r"mail\.account\.([^.]+)\.server", '"([^"]+)"'),
-        (r"mail\.accountmanager\.accounts", listed),
-        *values(r"mail\.server\.\2", "server", "hostname", "port", "socketType", "type", "userName"),
-    ]
-    outgoing = [
-        *values(r"mail\.smtpserver\.([^.]+)", "smtp", "hostname"),
-        *values(r"mail\.smtpserver\.\1", "smtp", "port", "try_ssl", "username"),
-        (r"mail\.smtpservers", listed),
-    ]
-    return "\n".join("(?s)" + ".*".join(rf'^user_pref\("{name}", {value}\);$' for name, value in lines) for lines in (incoming, outgoing))
 
 
 def client_config(accounts: Iterable[Account], domain: str) -> str:

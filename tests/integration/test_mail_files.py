@@ -260,7 +260,6 @@ def test_files_belong_to_their_people_and_nothing_leads_root_astray(play: Play, 
     homes = [crowd.home(0), crowd.home(1), crowd.home(2)]
     people = [{"login": login, "accounts": [account(f"{login}@example.org", "msmtp", "aerc", "mbsync")]} for login in crowd.logins]
     play.template("plain.j2", "user {{ account.address }}\n")
-    play.template("seen.j2", "^user {{ account.address | regex_escape }}$\n")
     target = tmp_path / "target"
     target.mkdir(mode=0o755)
     (target / "victim").write_text("untouched\n")
@@ -277,7 +276,7 @@ def test_files_belong_to_their_people_and_nothing_leads_root_astray(play: Play, 
         {"program": "msmtp", "dest": f"{target}/etc/ok", "template": "people.j2", "scope": "machine", "mode": "0644"},
         {"program": "aerc", "dest": f"{trap}/x", "template": "people.j2", "scope": "machine"},
     ]
-    here = task("", files=files, evidence=[{"program": "msmtp", "glob": ".msm*", "template": "seen.j2"}])
+    here = task("", files=files)
     machine = task("", name="machine", files=machine_files)
     steps = [
         # ann lays traps: a directory link and a file link out of her home, and a pipe.
@@ -324,10 +323,8 @@ def test_files_belong_to_their_people_and_nothing_leads_root_astray(play: Play, 
     assert sorted(p.name for p in target.iterdir()) == ["etc", "victim"]
     assert (target / "victim").read_text() == "untouched\n"
     assert "leads out of" in result["attack"]["msg"]
-    assert [e["verified"] for e in result["attack"]["evidence"]] == [False, True, True]
 
     assert [s for s in states(result["second"]).values() if s != "unchanged"] == ["created"] * 4
-    assert [e["verified"] for e in result["second"]["evidence"]] == [True, True, True]
     assert states(result["machine"]) == {f"{target}/etc/ok": "created", f"{trap}/x": "refused"}
     assert list(trap.iterdir()) == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+import pytest
 from ansible_collections.msp.charter_mail.plugins.module_utils import verdicts
 from ansible_collections.msp.charter_mail.plugins.plugin_utils import diagnosis
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.comparison import Finding
@@ -29,6 +30,11 @@ BLOCKED = {**EARLY, "tcp": [{**SHUT, "kind": "timeout", "error": "no answer", "m
 
 def finding(state: Any, what: str) -> Finding:
     return Finding("jane@example.org", "jane", "thunderbird", "receive", state == "ok", state, what, "")
+
+
+def file(dest: str, state: str, message: str = "", program: str = "msmtp") -> dict[str, Any]:
+    """What mail_files says of a file of Jane's."""
+    return {"dest": dest, "program": program, "people": ["jane@example.org"], "state": state, "message": message}
 
 
 def diagnose(results: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
@@ -93,9 +99,9 @@ def test_receiving_and_sending_are_told_apart() -> None:
 def test_settings_that_differ_say_what_to_do() -> None:
     wrong = finding("differs", "Thunderbird receives from imap.example.org port 143 without TLS; it should be port 993 with TLS")
     files = [
-        {"dest": "/home/jane/.msmtprc", "state": "drift", "message": ""},
-        {"dest": "/home/jane/.mbsyncrc", "state": "unchanged"},
-        {"dest": "/home/jane/.neomuttrc", "state": "foreign", "message": "it was there before"},
+        file("/home/jane/.msmtprc", "drift"),
+        file("/home/jane/.mbsyncrc", "unchanged"),
+        file("/home/jane/.neomuttrc", "foreign", "it was there before"),
     ]
     machine = diagnose([result()], findings=[wrong, finding("ok", "fine")], files=files)
     (settings,) = [step for step in machine["steps"] if step.get("column") == "settings"]
@@ -105,6 +111,36 @@ def test_settings_that_differ_say_what_to_do() -> None:
     assert "FAIL /home/jane/.msmtprc: was changed by hand: run provision-mail.yml, which puts it back." in text
     assert "note /home/jane/.neomuttrc: is the person's own and is left alone (it was there before)." in text
     assert ".mbsyncrc" not in text
+
+
+@pytest.mark.parametrize("state", ["differs", "missing"])
+def test_where_all_is_prepared_the_remedy_is_the_program_s_next_start(state: str) -> None:
+    """Provisioning again would change nothing."""
+    cfg = "/usr/lib/thunderbird/charter-mail.cfg"
+
+    def said(*files: dict[str, Any]) -> str:
+        text = "\n".join(shown(diagnose([SOUND], findings=[finding(state, "Thunderbird is behind")], files=list(files))))
+        (line,) = [line for line in text.splitlines() if "Thunderbird is behind" in line]
+        return line.partition("Thunderbird is behind")[2]
+
+    right = {"differs": "puts that right", "missing": "takes the account up"}[state]
+    assert said(file(cfg, "unchanged", program="thunderbird")) == f"; it {right} when the person starts it next."
+    assert said(file(cfg, "pending", program="thunderbird")) == ": run provision-mail.yml."
+    assert said(file("/home/jane/.msmtprc", "unchanged")) == ": run provision-mail.yml.", "of another program"
+
+
+def test_an_own_account_that_stays_is_told_with_what_to_press_and_once() -> None:
+    place = "/home/jane/.thunderbird/p/prefs.js"
+    wrong = finding("differs", "Thunderbird receives from imap.example.org port 143 without TLS")._replace(file=place)
+    files = [
+        file("/usr/lib/thunderbird/charter-mail.cfg", "unchanged", program="thunderbird"),
+        file(place, "own_account", "Thunderbird receives from port 143. Choose SSL/TLS", "thunderbird"),
+    ]
+    machine = diagnose([SOUND], findings=[wrong], files=files)
+    text = "\n".join(shown(machine))
+    assert machine["state"] == "problems"
+    assert f"FAIL {place}: has an account of the person's own in the way (Thunderbird receives from port 143. Choose SSL/TLS)." in text
+    assert text.count("port 143") == 1 and "run provision-mail.yml" not in text
 
 
 def test_an_account_that_was_never_taken_up_and_a_file_that_cannot_be_read_are_notes() -> None:
@@ -132,7 +168,7 @@ def test_what_could_not_be_looked_at_is_not_well() -> None:
     assert "FAIL Files of terminal: They could not be looked at: No reason was given." in settings({"failed": True})
     assert "FAIL Files of terminal: What was found of them is not known." in settings({"changed": False})
     # What failed is told once, by the file that says why.
-    broken = {"dest": "/home/jane/.msmtprc", "state": "failed", "message": "the disk is full"}
+    broken = file("/home/jane/.msmtprc", "failed", "the disk is full")
     text = settings({"failed": True, "msg": "1 file failed", "files": [broken]})
     assert "Files of terminal" not in text
     assert "FAIL /home/jane/.msmtprc: cannot be written (the disk is full)." in text
@@ -145,7 +181,7 @@ def test_settings_that_cannot_be_read_are_not_well() -> None:
 
 
 def test_of_servers_that_were_not_looked_at_nothing_is_said() -> None:
-    machine = diagnose([], files=[{"dest": "/home/jane/.msmtprc", "state": "unchanged"}])
+    machine = diagnose([], files=[file("/home/jane/.msmtprc", "unchanged")])
     assert (machine["state"], machine["summary"]) == ("settings_ok", "all is well; the servers were not looked at")
     report = diagnosis.document("acme", NOW, [machine])
     assert report["ok"]

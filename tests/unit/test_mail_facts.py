@@ -26,13 +26,44 @@ def test_the_version_is_found_in_what_the_program_says(text: str, version: str |
     assert programs.version_in(text) == version
 
 
+INI = "[App]\nVendor=Mozilla\nName=%s\nVersion=%s\nBuildID=2\n"
+
+
+def install(place: Path, name: str = "Thunderbird", version: str = "140.4.0") -> Path:
+    place.mkdir(parents=True)
+    (place / "application.ini").write_text(INI % (name, version))
+    return place
+
+
 def test_thunderbird_is_read_not_started(tmp_path: Path) -> None:
-    place = tmp_path / "thunderbird"
-    place.mkdir()
-    (place / "application.ini").write_text("[App]\nVendor=Mozilla\nName=Thunderbird\nVersion=140.4.0\nBuildID=2\n")
-    found = programs.thunderbird([str(tmp_path / "none"), str(place)])
-    assert found == {"installed": True, "version": "140.4.0", "path": str(place)}
-    assert programs.thunderbird([str(tmp_path)]) == {"installed": False, "version": None, "path": None}
+    place = install(tmp_path / "thunderbird")
+    found = {"installed": True, "version": "140.4.0", "path": str(place), "others": [], "sandboxed": []}
+    assert programs.thunderbird([str(tmp_path / "none"), str(place)], {}) == found
+    nothing = {"installed": False, "version": None, "path": None, "others": [], "sandboxed": []}
+    assert programs.thunderbird([str(tmp_path)], {}) == nothing
+
+
+def test_thunderbird_is_found_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the directory its command leads to, in one somebody unpacked; not another of Mozilla's programs, and once each."""
+    opt = tmp_path / "opt"
+    install(opt / "firefox", "Firefox")
+    install(opt / "a/thunderbird", version="128.0")
+    here = install(tmp_path / "usr/lib64/thunderbird")
+    (tmp_path / "lib").symlink_to(here)
+    (here / "thunderbird").write_text("#!/bin/sh\n")
+    (here / "thunderbird").chmod(0o755)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/thunderbird").symlink_to(here / "thunderbird")
+    monkeypatch.setattr(programs, "_PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(programs, "_THUNDERBIRD", {"linux": (str(tmp_path / "lib"), f"{opt}/*", f"{opt}/*/*")})
+    monkeypatch.setattr(programs, "_SANDBOXED", {"snap": [str(tmp_path / "snap/current")], "flatpak": [str(tmp_path / "flatpak")]})
+    (tmp_path / "snap").mkdir()
+    (tmp_path / "snap/current").symlink_to("1234")
+    assert programs.look("thunderbird", "linux") == {
+        **{"installed": True, "version": "140.4.0", "path": str(here), "others": [f"{opt}/a/thunderbird"], "sandboxed": ["snap"]}
+    }
+    assert programs.look("thunderbird", "linux", f"{opt}/a/thunderbird")["version"] == "128.0"
+    assert not programs.look("thunderbird", "linux", f"{opt}/firefox")["installed"]
 
 
 def test_a_program_is_asked_without_rights_and_not_forever(monkeypatch: pytest.MonkeyPatch) -> None:

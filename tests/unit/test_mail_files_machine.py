@@ -537,34 +537,6 @@ def test_other_platforms_below_a_prefix(office: Office, platform: str, home: str
     assert (office.root / state / "state.json").is_file()
 
 
-def test_evidence_needs_all_patterns_in_one_file(office: Office) -> None:
-    office.home("p/1").mkdir(parents=True)
-    office.home("p/2").mkdir()
-    office.home("p/1/prefs").write_text("user x\nhost y\n")
-    office.home("p/2/prefs").write_text("host z\n")
-    secret = office.root / "secret"
-    secret.mkdir()
-    (secret / "prefs").write_text("outside\n")
-    office.home("p/3").symlink_to(secret)
-    run = office.run()
-
-    def ask(*patterns: str) -> bool:
-        question = {
-            "login": "jane",
-            "address": "j@x.org",
-            "program": "t",
-            "glob": "p/*/prefs",
-            "patterns": list(patterns),
-        }
-        (answer,) = run.evidence([question])
-        return bool(answer["verified"])
-
-    assert ask("^user x$", "^host y$")
-    assert not ask("^user x$", "^host z$")
-    assert not ask("^outside")
-    assert not ask()
-
-
 def test_the_parcel_comes_back_and_is_stable() -> None:
     data = {"files": [{"content": "ü\r\n\u2028"}]}
     assert payload.unpack(payload.pack(data)) == data

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.file_table import TableError, evidence, expand
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.file_table import TableError, evidence_rows, expand
 
 
 def account(address: str, *programs: str) -> dict[str, Any]:
@@ -154,12 +154,13 @@ def test_a_domain_cannot_lead_out_of_its_directory() -> None:
         dests(row(scope="domain", dest="/srv/{domain}"), people=people)
 
 
-def test_evidence_asks_once_per_account() -> None:
-    rows = [{"program": "aerc", "glob": ".config/*/x", "template": "e.j2"}]
-    asked = evidence(rows, PEOPLE, "linux")
-    assert [(q.data["login"], q.data["address"]) for q in asked] == [
-        ("ann", "ann@example.org"),
-        ("ann", "a@example.com"),
+def test_evidence_is_asked_of_programs_whose_settings_can_be_read() -> None:
+    (row,) = evidence_rows([{"program": "aerc", "send": "change it"}])
+    assert row == {"program": "aerc", "takes_up": False, "adopts": False, "receive": "", "send": "change it"}
+    with pytest.raises(TableError) as error:
+        evidence_rows([{"program": "neomutt"}, {"program": "aerc", "glob": "x"}, 5])
+    assert error.value.problems == [
+        "evidence row 1: program is none of thunderbird, msmtp, mbsync, aerc, whose settings can be read",
+        "evidence row 2: there is no option glob",
+        "evidence row 3 is not a dictionary",
     ]
-    with pytest.raises(TableError, match="below the home"):
-        evidence([{**rows[0], "glob": "/etc/*"}], PEOPLE, "linux")

@@ -72,18 +72,19 @@ def test_one_account_of_each_program(desk: Machine) -> None:
     user = {"username": "jane@example.org"}
     incoming = {"protocol": "imap", "host": "imap.example.net", "port": 143, "security": "none", **user}
     outgoing = {"protocol": "smtp", "host": "smtp.example.net", "port": 25, "security": "none", **user}
+    known = {"login": "jane", "used": True, "managed": False}
     assert desk.look() == {
         "accounts": [
             {
-                **{"login": "jane", "program": "thunderbird", "file": "/home/jane/.thunderbird/p.default/prefs.js"},
+                **{**known, "program": "thunderbird", "file": "/home/jane/.thunderbird/p.default/prefs.js"},
                 **{"email": "jane@example.org", "incoming": incoming, "outgoing": None},
             },
             {
-                **{"login": "jane", "program": "msmtp", "file": "/home/jane/.msmtprc"},
+                **{**known, "program": "msmtp", "file": "/home/jane/.msmtprc"},
                 **{"email": "jane@example.org", "incoming": None, "outgoing": outgoing},
             },
             {
-                **{"login": "jane", "program": "mbsync", "file": "/home/jane/.mbsyncrc", "email": ""},
+                **{**known, "program": "mbsync", "file": "/home/jane/.mbsyncrc", "email": ""},
                 **{"incoming": {**incoming, "port": 993, "security": "tls"}, "outgoing": None},
             },
         ],
@@ -106,6 +107,67 @@ def test_every_profile_of_every_kind_of_install(desk: Machine) -> None:
     desk.write(".thunderbird/profiles.ini", "[General]\n")
     desk.write(".thunderbird/Crash Reports/events/x", "")
     assert desk.hosts() == [f"{number}.test" for number in range(6)]
+
+
+PROFILES = """[Install4F96D1932A9F858E]
+Default=%s
+Locked=1
+
+[Profile1]
+Name=default
+IsRelative=1
+Path=old.default
+Default=1
+
+[Profile0]
+Name=default-release
+IsRelative=0
+Path=%s
+"""
+
+
+@pytest.mark.parametrize("kept", ["/srv/mail/jane", "/home/jane/mail/thunderbird"])
+def test_a_profile_is_where_profiles_ini_says(desk: Machine, kept: str) -> None:
+    """Outside the person's directory of profiles, and outside the home; only the program's own default is the one that counts."""
+    desk.write(".thunderbird/profiles.ini", PROFILES % (kept, kept))
+    desk.write(".thunderbird/old.default/prefs.js", prefs("old.test"))
+    desk.write(".thunderbird/forgotten/prefs.js", prefs("forgotten.test"))
+    place = desk.root / kept[1:] / "prefs.js"
+    place.parent.mkdir(parents=True)
+    place.write_text(prefs("kept.test"))
+    found = [(entry["file"], entry["incoming"]["host"], entry["used"]) for entry in desk.look("thunderbird")["accounts"]]
+    assert found == [
+        (f"{kept}/prefs.js", "kept.test", True),
+        ("/home/jane/.thunderbird/old.default/prefs.js", "old.test", False),
+    ]
+
+
+def test_which_profile_is_used_is_what_the_newest_of_the_files_says(desk: Machine) -> None:
+    for name in ("a", "b", "c"):
+        desk.write(f".thunderbird/{name}/prefs.js", prefs(f"{name}.test"))
+
+    def used() -> list[str]:
+        accounts = desk.look("thunderbird")["accounts"]
+        return [entry["incoming"]["host"] for entry in accounts if entry["used"]]
+
+    listed = "".join(f"[Profile{number}]\nIsRelative=1\nPath={name}\n" for number, name in enumerate("abc"))
+    desk.write(".thunderbird/profiles.ini", listed)
+    assert used() == ["a.test", "b.test", "c.test"], "nothing says which"
+    desk.write(".thunderbird/profiles.ini", listed + "Default=1\n")
+    assert used() == ["c.test"]
+    desk.write(".thunderbird/installs.ini", "[4F96D1932A9F858E]\nDefault=b\nLocked=1\n")
+    assert used() == ["b.test"]
+
+
+def test_a_list_of_profiles_that_leads_astray(desk: Machine) -> None:
+    (desk.root / "dev").mkdir()
+    os.mkfifo(desk.root / "dev/prefs.js")
+    lines = ["[Profile0]\nIsRelative=0\nPath=/dev", "[Profile1]\nPath=../../../../dev", "[Profile2]\nPath=nowhere", "[Profile3\nPath"]
+    desk.write(".thunderbird/profiles.ini", "\n".join([*lines, "=" * 100_000, "[" * 100_000, *("[P]" for _ in range(10_000))]))
+    assert desk.problems("thunderbird") == [("/dev/prefs.js", "it is not a regular file")]
+    desk.write(".thunderbird/profiles.ini", b"\xff\0[Profile0]\nIsRelative=1\nPath=\xff\x1b[2J\n[Profile1]\nPath=p\n")
+    desk.write(".thunderbird/p/prefs.js", prefs("p.test"))
+    assert desk.hosts("thunderbird") == ["p.test"]
 
 
 @pytest.mark.parametrize(

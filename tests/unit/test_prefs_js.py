@@ -22,8 +22,8 @@ def server(text: str) -> dict[str, Any] | None:
     return {"protocol": protocol, "host": host, "port": int(port), "security": security, "username": username}
 
 
-def account(email: str, incoming: str, outgoing: str) -> stored.Stored:
-    return stored.Stored(email, server(incoming), server(outgoing))
+def account(email: str, incoming: str, outgoing: str, managed: bool = False) -> stored.Stored:
+    return stored.Stored(email, server(incoming), server(outgoing), managed)
 
 
 def one(value: str) -> Any:
@@ -42,8 +42,13 @@ def test_a_file_that_thunderbird_wrote(number: str) -> None:
     by_hand = "smtp smtp.charter.net 25 none"
     assert found.problems == []
     assert found.accounts == [
-        account("jane.doe@example.org", "imap imap.charter.net 993 tls jane.doe@example.org", ours),
-        account("info@example.com", "imap imap.charter.net 993 tls info@example.com", "smtp smtp.charter.net 465 tls info@example.com"),
+        account("jane.doe@example.org", "imap imap.charter.net 993 tls jane.doe@example.org", ours, managed=True),
+        account(
+            "info@example.com",
+            "imap imap.charter.net 993 tls info@example.com",
+            "smtp smtp.charter.net 465 tls info@example.com",
+            managed=True,
+        ),
         account("jane.doe@example.org", "imap imap.charter.net 143 none jane.doe", by_hand),
         account("me@own.test", "pop pop.own.test 995 tls me", "smtp smtp.own.test 465 tls me"),
         # Sends through the default server, which the two versions chose differently. The address is Latin-1 in the file.
@@ -85,7 +90,7 @@ def test_the_port_that_is_not_stored(kind: str, socket: int, port: int) -> None:
         "mail.smtpserver.o.hostname": "mail.example.net",
         "mail.smtpserver.o.try_ssl": socket,
     }
-    ((_, incoming, outgoing),) = prefs_js.accounts(write(prefs)).accounts
+    ((_, incoming, outgoing, _),) = prefs_js.accounts(write(prefs)).accounts
     assert incoming is not None and outgoing is not None
     assert (incoming["port"], outgoing["port"]) == (port, 465 if socket == 3 else 587)
     assert incoming["security"] == outgoing["security"] == {0: "none", 2: "starttls", 3: "tls"}[socket]
@@ -152,7 +157,7 @@ def test_what_is_no_such_file_is_said_to_be_none() -> None:
 
 def test_a_text_without_end_is_cut() -> None:
     prefs = {"mail.accountmanager.accounts": "a", "mail.account.a.server": "s", "mail.server.s.type": "imap"}
-    ((_, incoming, _),) = prefs_js.accounts(write({**prefs, "mail.server.s.hostname": "x" * 5000})).accounts
+    ((_, incoming, _, _),) = prefs_js.accounts(write({**prefs, "mail.server.s.hostname": "x" * 5000})).accounts
     assert incoming is not None and len(incoming["host"]) == stored.MAX_TEXT
 
 
@@ -185,3 +190,28 @@ def test_any_bytes_are_read(data: bytes) -> None:
         f"{name}{value}".encode()  # no half characters
     for found in prefs_js.accounts(data).accounts:
         assert found.incoming is None or found.incoming["protocol"] in ("imap", "pop")
+
+
+@pytest.mark.parametrize("order", ["own,ours", "ours,own"])
+def test_the_identity_of_the_mailbox_receives_wherever_it_stands(order: str) -> None:
+    """A person may put an identity with another address, sent through another server, before the one of the mailbox."""
+    prefs = {
+        "mail.accountmanager.accounts": "a",
+        "mail.account.a.server": "s",
+        "mail.account.a.identities": order,
+        "mail.server.s.type": "imap",
+        "mail.server.s.hostname": "imap.example.org",
+        "mail.server.s.userName": "jane@example.org",
+        "mail.identity.own.useremail": "me@elsewhere.test",
+        "mail.identity.own.smtpServer": "elsewhere",
+        "mail.identity.ours.useremail": "Jane@example.org",
+        "mail.identity.ours.smtpServer": "here",
+        "mail.smtpservers": "elsewhere,here",
+        "mail.smtpserver.elsewhere.hostname": "smtp.elsewhere.test",
+        "mail.smtpserver.here.hostname": "smtp.example.org",
+    }
+    found = prefs_js.accounts(write(prefs)).accounts
+    assert [(each.email, each.incoming and each.incoming["host"], each.outgoing and each.outgoing["host"]) for each in found] == [
+        ("Jane@example.org", "imap.example.org", "smtp.example.org"),
+        ("me@elsewhere.test", None, "smtp.elsewhere.test"),
+    ]
