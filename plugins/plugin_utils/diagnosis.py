@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..module_utils.masking import mask
 from .problem import printable
-from .summary import DOES, FAILED
+from .results import DOES, FAILED
 
 if TYPE_CHECKING:
     from .comparison import Finding

@@ -48,10 +48,14 @@ STATES: Mapping[str, State] = {
     "to be provisioned": State("would_change"),
     "not ours": State("problem", "{why}"),
     "no such login": State("problem", "{why}"),
+    "not installed": State("problem", "{why}"),
+    "out of reach": State("problem", "{why}"),
+    "own account": State("problem", "{why}"),
     "failed": State("problem", "{why}"),
     "in no group": State("problem", "put {machine} into the group linux, windows or macos of hosts.yml"),
     "by an MDM": State("not_provisioned"),
-    "not provisioned": State("not_provisioned"),
+    "nothing to set up": State("problem", "nothing is set up there: the list names no program that {machine} can have"),
+    "not provisioned yet": State("not_provisioned"),
 }
 NAMES = {
     "thunderbird": "Thunderbird",
@@ -192,7 +196,9 @@ def _place(place: Mapping[str, Any], run: Run, earlier: _Earlier, time: str) -> 
     elif place["mdm"]:
         now = {"state": "by an MDM", "why": "", "seen": ""}
     elif place["platform"] == "windows":
-        now = {"state": "not provisioned", "why": "", "seen": ""}
+        now = {"state": "not provisioned yet", "why": "", "seen": ""}
+    elif not place["program"]:
+        now = {"state": "nothing to set up", "why": "", "seen": ""}
     elif reached == "failed":
         now = {**last, "state": "failed", "why": why}
     elif reached == "unreachable" and kind_of(last["state"]) != "ready":
@@ -245,14 +251,15 @@ def _goings(persons: Sequence[Node], run: Run, earlier: _Earlier) -> Iterator[No
     """People who are in the list no more, with what was removed."""
     here = [earlier.person(person) for person in persons]
     addresses = {mailbox["address"] for person in persons for mailbox in person["mailboxes"]}
-    gone: dict[tuple[str, str], set[str]] = {(person["name"], person["id"]): set() for person in earlier.people if person not in here}
+    left = [person for person in earlier.people if person not in here]
+    gone: dict[tuple[str, str], set[str]] = {(person["name"], person["id"]): set() for person in left}
+    whose = {mailbox["address"]: (person["name"], person["id"]) for person in left for mailbox in person["mailboxes"]}
     for (address, machine, program), place in run.places.items():
         if place.outcome == "removed" and address not in addresses:
-            whose = next((one for one in gone if one[1] == address), (address, address))
-            gone.setdefault(whose, set()).add(f"{NAMES.get(program, program)} on {machine}")
+            gone.setdefault(whose.get(address, (address, address)), set()).add(f"{NAMES.get(program, program)} on {machine}")
     for address, became in run.handed.items():
         if became == "removed" and address not in addresses:
-            gone.setdefault(next((one for one in gone if one[1] == address), (address, address)), set()).add("hand-out")
+            gone.setdefault(whose.get(address, (address, address)), set()).add("hand-out")
     for (name, address), things in sorted(gone.items()):
         verb = "would be removed" if run.check else "removed"
         what = f"left; {verb}: {', '.join(sorted(things))}" if things else "left"
@@ -267,6 +274,8 @@ def _changes(person: Mapping[str, Any], run: Run, earlier: _Earlier) -> Iterator
         if address in addresses and place.outcome in _DID and _is_of(person, address, machine, program, place):
             did.setdefault((place.outcome, machine), set()).add(NAMES.get(program, program))
     known = earlier.person(person)
+    if known and (moved := _moved(known, person)):
+        yield "", moved
     settings = "; ".join(_settings(known, person)) if known else ""
     for (outcome, machine), programs in sorted(did.items()):
         more = f" ({settings})" if settings and outcome in ("pending", "conflict") else ""
@@ -283,6 +292,15 @@ def _is_of(person: Mapping[str, Any], address: str, machine: str, program: str, 
     """Whether what happened to a mailbox somewhere is this person's; a shared mailbox is of several people."""
     own = {(each["address"], each["machine"], each["program"]) for each in person["places"]}
     return (address, machine, program) in own or place.outcome == "removed"
+
+
+def _moved(known: Mapping[str, Any], person: Mapping[str, Any]) -> str:
+    """How the machines of a person are others in the list than before, "" when they are not."""
+    before, now = ({place["machine"]: "" for place in one["places"]} for one in (known, person))
+    gone, come = ", ".join(name for name in before if name not in now), ", ".join(name for name in now if name not in before)
+    if gone and come:
+        return f"moved from {gone} to {come}"
+    return f"no more on {gone}" if gone else f"now on {come} as well" if come else ""
 
 
 def _settings(known: Mapping[str, Any], person: Mapping[str, Any]) -> Iterator[str]:

@@ -12,6 +12,9 @@ OUTCOMES = {
     "failed": "failed",
     "refused": "failed",
     "no_login": "no such login",
+    "not_installed": "not installed",
+    "out_of_reach": "out of reach",
+    "own_account": "own account",
     "foreign": "not ours",
     "blocked": "program is open",
     "waiting": "home not there",
@@ -24,7 +27,10 @@ OUTCOMES = {
     "unchanged": "",
 }
 # Outcomes that fail the run.
-FAILED = ("failed", "refused", "no_login")
+FAILED = ("failed", "refused", "no_login", "not_installed", "out_of_reach", "own_account")
+
+# Outcomes that are of a person or a program, and of no file.
+_OF_NO_FILE = ("no_login", "not_installed", "out_of_reach")
 
 # What a person does with a service.
 DOES = {"imap": "receive", "pop": "receive", "smtp": "send"}
@@ -112,7 +118,8 @@ class Results:
     def _mail_files(self, machine: str, result: Mapping[str, Any]) -> None:
         self.seen.add(machine)
         for entry in result.get("files", []):
-            why = f"{entry['dest']}: {entry['message']}" if entry.get("message") else ""
+            message = entry.get("message", "")
+            why = f"{entry['dest']}: {message}" if message and entry["state"] not in _OF_NO_FILE else message
             fares = entry.get("each", dict.fromkeys(entry["people"], entry["state"]))
             for address, state in fares.items():
                 self._outcomes.setdefault((address, machine, entry["program"]), []).append((state, why))

@@ -15,6 +15,7 @@ from .office_document import NAMES
 Line = tuple[str, str]
 
 _PLATFORMS = {"linux": "Linux machine", "windows": "Windows machine", "macos": "Mac", "": "machine in no group"}
+_PHONES = {"ios": "iPhones or iPads", "android": "Android phones"}
 _MOST_NAMES = 12  # of people who have the same to do
 
 
@@ -40,7 +41,7 @@ def lines(
     yield from _wrapped(kind, verdict, "", width)
     if check:
         yield "", "Check only: nothing was changed."
-    for level, heading in (("problem", "Something is wrong:"), ("waits", "Somebody has a hand in it:")):
+    for level, heading in (("problem", "Something is wrong:"), ("waits", "Waiting for somebody:")):
         mine = [each for each in todo if each["kind"] == level]
         if mine:
             yield "", ""
@@ -132,7 +133,7 @@ def _rest(document: Mapping[str, Any], people: Sequence[Mapping[str, Any]], only
     for kind in ("ios", "android") if only is None else ():
         phones = [phone for person in people for phone in person["phones"] if phone["kind_of"] == kind]
         if phones:
-            yield from _wrapped("", f"{_count(len(phones), NAMES[kind])}: {_kinds(phones)}", "", width)
+            yield from _wrapped("", f"{_count(len(phones), NAMES[kind], _PHONES[kind])}: {_kinds(phones)}", "", width)
 
 
 def _kinds(nodes: Sequence[Mapping[str, Any]]) -> str:

@@ -14,8 +14,9 @@ def survey(
 ) -> list[dict[str, Any]]:
     """One entry per person, sorted by name; people who left are left out. The rows must be sound, see model.check_office().
 
-    {id, name, login, mailboxes, places, phones}. id: the address of the first mailbox. mailboxes: {address, name, receive, send}, the
-    servers as one text each. mdm: the Macs whose profiles come by an MDM. places: {address, machine, platform, program, mdm}. phones: ios, android.
+    {id, name, login, mailboxes, places, phones}. id: the address of the first mailbox. mailboxes: {address, name, receive, send}, the servers
+    as one text each. places: {address, machine, platform, program, mdm}; program is "" where nothing is known to be set up. phones: ios,
+    android. mdm: the Macs whose profiles come by an MDM.
     """
     found = []
     for mine in people_of(sheet, machines):
@@ -29,7 +30,7 @@ def survey(
                 mailboxes.setdefault(account["address"], account)
                 places += [
                     {"address": account["address"], "machine": name, "platform": machine.platform, "program": program, "mdm": name in mdm}
-                    for program in (["apple_mail"] if machine.platform == "macos" else account["programs"])
+                    for program in _programs(account, machine.platform)
                 ]
             account = account_of(row, policy, primary=False)
             mailboxes.setdefault(account["address"], account)
@@ -58,3 +59,7 @@ def survey(
 
 def _server(server: Any) -> str:
     return f"{server['protocol']}: {server['host']}:{server['port']} {server['security'].upper()}"
+
+
+def _programs(account: Account, platform: str) -> list[str]:
+    return ["apple_mail"] if platform == "macos" else account["programs"] or [""]
