@@ -224,6 +224,7 @@ class CallbackModule(Default):
             handed=self._results.handed(),
             when=datetime.datetime.now(datetime.UTC),
             check=check,
+            diagnosis=os.path.relpath(Path(self._report_dir, "diagnosis.html"), store.dir) if diagnosed else "",
         )
         document = office_document.build(self._results.office, self._results.people, run, before)
         if not diagnosed:

@@ -82,7 +82,7 @@ class Run(NamedTuple):
     """What a run found and did. machines: those it was for, name -> "reached", "failed" or "unreachable", and why.
 
     handouts: id of a person -> path of the page, from the office's folder. handed: address that a hand-out is named by -> what became of it
-    (created, updated, unchanged, removed). check: it only looked.
+    (created, updated, unchanged, removed). diagnosis: path of the page of a diagnosis. check: it only looked.
     """
 
     places: Mapping[Key, Place]
@@ -92,6 +92,7 @@ class Run(NamedTuple):
     handed: Mapping[str, str]
     when: datetime.datetime
     check: bool = False
+    diagnosis: str = ""
 
 
 def build(office: str, people: Sequence[Mapping[str, Any]], run: Run, before: Mapping[str, Any] | None = None) -> Node:
@@ -117,6 +118,7 @@ def build(office: str, people: Sequence[Mapping[str, Any]], run: Run, before: Ma
         "changes": changes,
         "people": persons,
         "machines": _machines(people, run, earlier, time),
+        "diagnosis": run.diagnosis or earlier.diagnosis,
     }
     refresh(document)
     return document
@@ -126,18 +128,24 @@ class _Earlier:
     """What the document of the run before knew."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
+        self.diagnosis = str(document.get("diagnosis", ""))
         self.people: list[Mapping[str, Any]] = document.get("people", [])
         self.machines = {machine["name"]: machine for machine in document.get("machines", [])}
         self.places = {
             (place["address"], place["machine"], place["program"]): place for person in self.people for place in person["places"]
         }
-        self._by_address = {mailbox["address"]: person for person in self.people for mailbox in person["mailboxes"]}
+        self._by_address: dict[str, list[Mapping[str, Any]]] = {}
+        for person in self.people:
+            for mailbox in person["mailboxes"]:
+                self._by_address.setdefault(mailbox["address"], []).append(person)
 
     def person(self, person: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The same person, under whatever address of theirs; empty when it is somebody new."""
-        same = [self._by_address.get(mailbox["address"], {}) for mailbox in person["mailboxes"]]
-        # A shared mailbox is of several people.
-        return next((each for each in same if each and each["name"] == person["name"]), {})
+        """The same person, by mailbox and by login or name, for a mailbox may be of several people; empty when it is somebody new."""
+        having = [one for mailbox in person["mailboxes"] for one in self._by_address.get(mailbox["address"], [])]
+        if person["login"]:
+            having = [one for one in having if person["login"] == one["login"]] or [one for one in having if not one["login"]]
+        same = [one for one in having if one["name"] == person["name"]]
+        return next(iter(same or having), {})
 
 
 def _person(person: Mapping[str, Any], run: Run, earlier: _Earlier, time: str) -> Node:

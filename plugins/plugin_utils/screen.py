@@ -37,8 +37,8 @@ def lines(
     todo = [each for each in document["todo"] if each["id"] in ids and (only is None or each["where"] in only)]
     known = {person["id"] for person in document["people"]}
     changes = [each for each in document["changes"] if each["id"] in ids or each["id"] not in known]
-    kind, verdict = _verdict(document["office"], people, only)
-    yield from _wrapped(kind, verdict, "", width)
+    kind, said = verdict(document["office"], people, only)
+    yield from _wrapped(kind, said, "", width)
     if check:
         yield "", "Check only: nothing was changed."
     for level, heading in (("problem", "Something is wrong:"), ("waits", "Waiting for somebody:")):
@@ -63,7 +63,8 @@ def lines(
                 yield from _wrapped("ready", f"{person['name']}: {_everywhere(person)}", "  ", width)
 
 
-def _verdict(office: str, people: Sequence[Mapping[str, Any]], only: Sequence[str] | None) -> Line:
+def verdict(office: str, people: Sequence[Mapping[str, Any]], only: Sequence[str] | None) -> Line:
+    """How the office, or the machines of a run, stand, in one sentence, and of which kind that is."""
     if not people:
         return "", f"{office}: nobody has mail {'there' if only is not None else 'in this office'}."
     counts = {kind: sum(person["kind"] == kind for person in people) for kind in _SAID}
@@ -94,28 +95,29 @@ _SAID = {
 
 def _grouped(kind: str, todo: Sequence[Mapping[str, Any]], width: int) -> Iterator[Line]:
     """What is to be done, each once, with everybody whom it concerns."""
-    for what, whom in _alike((each["what"], each["who"], each["where"]) for each in todo):
+    for what, whom in alike((each["what"], each["who"], each["where"]) for each in todo):
         yield from _wrapped(kind, _of(what, whom), "  ", width)
 
 
 def _changed(changes: Sequence[Mapping[str, Any]], width: int) -> Iterator[Line]:
     """What changed, each once, with everybody it happened to."""
-    for what, whom in _alike((each["what"], each["who"], each["where"]) for each in changes):
+    for what, whom in alike((each["what"], each["who"], each["where"]) for each in changes):
         yield from _wrapped("", _of(what, whom), "  ", width)
 
 
-def _alike(given: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, list[str]]]:
-    """By what, whom it concerns, each with the places in brackets."""
+def alike(given: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, list[tuple[str, list[str]]]]]:
+    """What, who and where, by what: whom it concerns, each with the places."""
     found: dict[str, dict[str, list[str]]] = {}
     for what, who, where in given:
         places = found.setdefault(what, {}).setdefault(who, [])
         places += [where] if where and where not in places else []
     for what, people in found.items():
-        yield what, [f"{who} ({', '.join(places)})" if places else who for who, places in people.items()]
+        yield what, list(people.items())
 
 
-def _of(what: str, whom: Sequence[str]) -> str:
-    return f"{whom[0]}: {what}" if len(whom) == 1 else f"{_capital(what)}: {_listed(whom)}"
+def _of(what: str, people: Sequence[tuple[str, Sequence[str]]]) -> str:
+    whom = [f"{who} ({', '.join(places)})" if places else who for who, places in people]
+    return f"{whom[0]}: {what}" if len(whom) == 1 else f"{capital(what)}: {_listed(whom)}"
 
 
 def _rest(document: Mapping[str, Any], people: Sequence[Mapping[str, Any]], only: Sequence[str] | None, width: int) -> Iterator[Line]:
@@ -162,7 +164,7 @@ def _wrapped(kind: str, text: str, indent: str, width: int) -> Iterator[Line]:
         yield kind, line
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 

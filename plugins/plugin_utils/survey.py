@@ -14,9 +14,9 @@ def survey(
 ) -> list[dict[str, Any]]:
     """One entry per person, sorted by name; people who left are left out. The rows must be sound, see model.check_office().
 
-    {id, name, login, mailboxes, places, phones}. id: the address of the first mailbox. mailboxes: {address, name, receive, send}, the servers
-    as one text each. places: {address, machine, platform, program, mdm}; program is "" where nothing is known to be set up. phones: ios,
-    android. mdm: the Macs whose profiles come by an MDM.
+    {id, name, login, mailboxes, places, phones}. id: the address of the first mailbox. mailboxes: {address, name, receive, send}, the
+    servers as one text each. places: {address, machine, platform, program, mdm}; program is "" where nothing is known to be set up.
+    phones: ios, android. mdm: the Macs whose profiles come by an MDM.
     """
     found = []
     for mine in people_of(sheet, machines):

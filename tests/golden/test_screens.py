@@ -105,7 +105,7 @@ def cases() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     news = {key: Place("prepared", "pending") for key in places(people(port)) if key[0] == "jane@acme.example" and key[2] == "msmtp"}
     news[("new@acme.example", "lnx-02", "thunderbird")] = Place("to be started", "created")
     yield "another port, a new person", later(port, news), {}
-    why = "/home/paul/.thunderbird/x/prefs.js: Thunderbird receives from imap.charter.net port 143 without TLS; it should be port 993 with TLS."
+    why = "/home/paul/.thunderbird/x/prefs.js: Thunderbird receives from port 143 without TLS; it should be port 993 with TLS."
     yield "an own account", later(changed={paul: Place("own account", "own_account", why)}), {}
     login = Place("no such login", "no_login", "~paul: this machine has no login paul; did you mean paula?")
     yield "no such login", later(changed={paul: login}), {}
