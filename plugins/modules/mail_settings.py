@@ -12,8 +12,9 @@ version_added: 0.1.0
 author: charter-mail contributors
 description:
   - Reads the programs' own files (Thunderbird's C(prefs.js) of every profile, C(~/.msmtprc) or C(~/.config/msmtp/config),
-    C(~/.config/isyncrc) and C(~/.mbsyncrc)) and returns the accounts in them in one shape, with the defaults that a program
-    does not store filled in. One round trip for all people of a machine. Changes nothing.
+    C(~/.config/isyncrc) and C(~/.mbsyncrc), C(~/.config/aerc/accounts.conf)) and returns the accounts in them in one shape, with the
+    defaults that a program does not store filled in. Thunderbird's profiles are those that C(profiles.ini) and C(installs.ini) name,
+    wherever they are. One round trip for all people of a machine. Changes nothing.
   - Files below a home are read with the rights of the person, never as root. A link that leads out of the home is refused.
   - Returns hosts, ports, transport security, addresses and user names. No password and nothing else of a file is returned.
   - What could not be read is in RV(problems) and never an error of the task.
@@ -28,7 +29,7 @@ options:
     type: list
     elements: str
     choices: [thunderbird, msmtp, mbsync, aerc]
-    default: [thunderbird, msmtp, mbsync]
+    default: [thunderbird, msmtp, mbsync, aerc]
   root:
     description: A directory that stands for the machine, like C(DESTDIR). Nobody is looked up then; homes are where they
       usually are on the platform.

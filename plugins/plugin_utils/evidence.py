@@ -34,7 +34,7 @@ def judge(
     receive and send, what a person does about an account of theirs with other servers, with {port} and {security} in it}. stored: what
     settings.look() found. files: outcomes of this run. check: nothing was written.
     """
-    findings = compare(people, stored.get("accounts", []), stored.get("problems", []))
+    findings = compare(people, stored.get("accounts", []), stored.get("problems", [])) if rows else []
     found = Evidence([], [])
     for row in rows:
         for person in people:

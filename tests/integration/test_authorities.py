@@ -77,7 +77,7 @@ class Office:
         for each in self.distribution:
             shutil.copy(each.pem, folder / "mozilla" / f"{each.pem.stem}.crt")
         thunderbird = folder / "thunderbird"
-        (thunderbird / "application.ini").write_text("[App]\nVersion=153.7.0\n")
+        (thunderbird / "application.ini").write_text("[App]\nName=Thunderbird\nVersion=153.7.0\n")
         # As in a library: among other things, and one of them where two pieces that are read meet.
         padding = trust._PIECE - len(public.der) // 2
         (thunderbird / "libxul.so").write_bytes(b"\x30\x82" * (padding // 2) + b"\0" + b"\0junk".join(each.der for each in self.built_in))

@@ -43,6 +43,8 @@ def test_a_task_reads_the_files_this_project_writes(tmp_path: Path) -> None:
         ("jane", "msmtp", "/home/jane/.msmtprc", "info@example.com"),
         ("jane", "mbsync", "/home/jane/.mbsyncrc", ""),
         ("jane", "mbsync", "/home/jane/.mbsyncrc", ""),
+        ("jane", "aerc", "/home/jane/.config/aerc/accounts.conf", "jane.doe@example.org"),
+        ("jane", "aerc", "/home/jane/.config/aerc/accounts.conf", "info@example.com"),
     ]
     message = "line 1 is the output of a command (eval), so only msmtp knows what it uses"
     assert read["problems"] == [{"login": "brien", "program": "msmtp", "file": "/home/brien/.msmtprc", "message": message}]
@@ -133,6 +135,7 @@ def test_what_the_person_cannot_read_is_told(homes: tuple[persons.Person, Path, 
             (".thunderbird", "no right to it: Permission denied"),
             (".msmtprc", "it cannot be read by the one it should belong to"),
             ("isyncrc", "no right to it: Permission denied"),
+            ("accounts.conf", "no right to it: Permission denied"),
         ],
     )
 
