@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-from ansible_collections.msp.charter_mail.plugins.module_utils import egress_firewalld, egress_nft, egress_ufw
+from ansible_collections.msp.charter_mail.plugins.module_utils import egress_firewalld, egress_legacy, egress_nft, egress_ufw
 from ansible_collections.msp.charter_mail.plugins.module_utils.egress_host import Host, Openings, Plan, ports_text
 
 TOOLS: Tuple[Tuple[str, Callable[[Host, Sequence[int], Sequence[int]], Optional[Plan]]], ...] = (
@@ -39,21 +39,25 @@ def settle(host: Host, ports: Sequence[int], shut: Sequence[int], check: bool) -
             plans.append((name, found))
             if found.in_use and tool == NONE:
                 tool = name
+    # firewalld and ufw may work through iptables-legacy: its rules are theirs then.
+    unseen = egress_legacy.notes(host, candidates) if tool in (NONE, "nftables") else []
     changed = [(name, plan) for name, plan in plans if plan.steps]
     if not check:
         # What closes comes last, or a change of the tool would interrupt the mail.
         for _name, plan in sorted(changed, key=lambda entry: entry[0] != tool):
             for step in plan.steps:
                 step()
-    return _result(tool, plans, wanted, candidates, check)
+    return _result(tool, plans, wanted, candidates, unseen, check=check)
 
 
-def _result(tool: str, plans: List[Tuple[str, Plan]], wanted: List[int], shut: List[int], check: bool) -> Dict[str, Any]:
-    restricted = any(plan.restricted for name, plan in plans if name == tool)
+def _result(
+    tool: str, plans: List[Tuple[str, Plan]], wanted: List[int], shut: List[int], unseen: List[str], *, check: bool
+) -> Dict[str, Any]:
+    restricted = any(plan.restricted for name, plan in plans if name == tool) or bool(unseen)
     opened = sorted({port for _, plan in plans for port in _gained(plan.before, plan.after)})
     closed = sorted({port for _, plan in plans for port in _gained(plan.after, plan.before)} - set(opened))
     changed = [name for name, plan in plans if plan.steps]
-    notes = [note for _, plan in plans for note in plan.notes]
+    notes = [note for _, plan in plans for note in plan.notes] + unseen
     parts = []
     if opened:
         word = "would open" if check else "opened"

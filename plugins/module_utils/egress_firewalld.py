@@ -21,6 +21,7 @@ from typing import Callable, Dict, FrozenSet, List, NamedTuple, Optional, Sequen
 
 from ansible_collections.msp.charter_mail.plugins.module_utils.egress_host import MISSING, Failed, Host, Openings, Plan
 from ansible_collections.msp.charter_mail.plugins.module_utils.egress_place import (
+    DOUBT,
     MAKER,
     NO,
     PASSES,
@@ -101,7 +102,7 @@ def _rich(rule: str, port: int, conditions: Conditions) -> List[Effect]:
     try:
         words = shlex.split(rule)
     except ValueError:
-        return [Effect(STOPS, False, at=LAST)]
+        return [Effect(STOPS, False, way=DOUBT, at=LAST)]
     # The first of a name: a limit has a value, too.
     said = {word.partition("=")[0]: word.partition("=")[2] for word in reversed(words) if "=" in word}
     action = next((word for word in words if word in ("accept", "drop", "reject")), "")

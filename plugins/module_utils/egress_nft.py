@@ -2,8 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """nftables: which output chains stop outgoing TCP to a port, and a rule of ours in them, after every ban, that lets it through.
 
-Only base chains of type filter on the output hook of the families ip, ip6 and inet are looked at, so no input chain is ever
-changed. What a chain does is said by :mod:`egress_nft_judge`, where our rule may stand by :mod:`egress_place`.
+Only in base chains of type filter on the output hook of the families ip, ip6 and inet is anything opened; other chains on the way out are
+looked at and named, and no input chain is ever changed. Our rules are taken out of any chain. What nft lists is read by
+:mod:`egress_nft_rules`, what a chain does is said by :mod:`egress_nft_judge`, where our rule may stand by :mod:`egress_place`.
 
 Runs on targets: Python 3.8, standard library only.
 """
@@ -16,12 +17,15 @@ import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.msp.charter_mail.plugins.module_utils.egress_host import COMMENT, Host, Openings, Plan
-from ansible_collections.msp.charter_mail.plugins.module_utils.egress_nft_judge import Chain, Judge, Key, Rule, Ruleset, read, value_of
-from ansible_collections.msp.charter_mail.plugins.module_utils.egress_place import Place, at_work, find, right, told
+from ansible_collections.msp.charter_mail.plugins.module_utils.egress_nft_judge import Judge
+from ansible_collections.msp.charter_mail.plugins.module_utils.egress_nft_match import value_of
+from ansible_collections.msp.charter_mail.plugins.module_utils.egress_nft_rules import Chain, Key, Rule, Ruleset, read, with_flags
+from ansible_collections.msp.charter_mail.plugins.module_utils.egress_place import MAY_STOP, Place, at_work, find, right, told
 
 UNIT = "charter-mail-egress.service"
 _UNIT_PATH = "/etc/systemd/system/" + UNIT
 _LIST = ("nft", "--json", "list", "ruleset")
+_AS_TEXT = ("nft", "--stateless", "list", "ruleset")
 _LOAD = ("nft", "--json", "--file", "-")
 
 # nftables.service reads its file anew when the machine starts, and when it is reloaded or restarted: the unit goes along. Nothing but the
@@ -89,30 +93,61 @@ class Decision(NamedTuple):
     openings: Dict[Key, List[Opening]]
 
 
+_KEPT = "%%s is left to %s, let TCP %%s out there by hand"
+_ELSEWHERE = "%s may stop TCP %s, and nothing is opened in a chain of its kind: see there by hand"
+_LOCKED = "%s keeps a rule of ours for TCP %s: only the program that owns its table can take it out"
+_ASLEEP = "%s is in a dormant table: our rule for TCP %s there has no effect before the table is turned on"
+
+
 def decide(ruleset: Ruleset, ports: Sequence[int], shut: Sequence[int]) -> Decision:
     """What is to be done so that those of ``ports`` are let through that are ``shut``, or that are open by us; our other rules go."""
     decision = Decision(any(chain.policy == "drop" for chain in ruleset.outputs()), {}, {}, [], [], {})
-    looked = [(chain, {port: find(Judge(ruleset, port).effects(chain)) for port in ports}) for chain in ruleset.outputs()]
-    stopped = {port for _, places in looked for port, place in places.items() if place.shut}
+    judges = {port: Judge(ruleset, port) for port in ports}
+    looked = []
+    for chain in ruleset.chains.values():
+        on_the_way = judges.items() if chain.output or chain.elsewhere else ()
+        looked.append((chain, {port: find(judge.effects(chain)) for port, judge in on_the_way}))
+    at_work_now = {chain.key for chain in ruleset.outputs()}
+    stopped = {port for chain, places in looked if chain.key in at_work_now for port, place in places.items() if place.shut}
+    asleep = []
     for chain, places in looked:
-        keeper = ruleset.keeper(chain)
-        opened = {port for _, rule in chain.ours for port in our_ports(rule)}
-        wanted: Dict[int, List[int]] = {}
-        bars: Dict[str, List[int]] = {}
-        for port, place in places.items():
-            if not (port in shut or port in opened if place.shut else port in shut and port not in stopped):
-                continue
-            bar = place.bar(place.last)
-            if keeper and place.shut:
-                bar = "%%s is left to %s, let TCP %%s out there by hand" % keeper
-            if bar:
-                bars.setdefault(bar, []).append(port)
-            elif place.shut:
-                wanted.setdefault(place.last, []).append(port)
+        now = () if ruleset.sleeps(chain) else shut
+        wanted, bars = _wanted(chain, places, now, stopped, ruleset.keeper(chain))
         decision.notes.extend(told("the chain %s" % chain.name, bar, some) for bar, some in bars.items())
-        if not keeper:
+        if not ruleset.locked(chain):
             _settle(chain, places, [Opening(at, some, at == len(chain.others)) for at, some in sorted(wanted.items())], decision)
-    return decision._replace(restricted=decision.restricted or bool(stopped or decision.notes))
+        elif chain.ours:
+            decision.notes.append(told("the chain %s" % chain.name, _LOCKED, _opened(chain)))
+        if ruleset.sleeps(chain) and wanted:
+            asleep.append(told("the chain %s" % chain.name, _ASLEEP, decision.after[chain.name]))
+    restricted = decision.restricted or bool(stopped or decision.notes)
+    return decision._replace(restricted=restricted, notes=decision.notes + asleep)
+
+
+def _opened(chain: Chain) -> List[int]:
+    return sorted({port for _, rule in chain.ours for port in our_ports(rule)})
+
+
+def _wanted(
+    chain: Chain, places: Dict[int, Place], shut: Sequence[int], stopped: Set[int], keeper: str
+) -> Tuple[Dict[int, List[int]], Dict[str, List[int]]]:
+    """The ports to be open in a chain by their places, and those about which something is to be told by what it is."""
+    wanted: Dict[int, List[int]] = {}
+    bars: Dict[str, List[int]] = {}
+    opened = _opened(chain)
+    for port, place in places.items():
+        if chain.elsewhere:
+            bar = _ELSEWHERE if port in shut and (place.shut or place.first) else ""
+        elif place.shut and (port in shut or port in opened):
+            bar = _KEPT % keeper if keeper else place.bar(place.last)
+            if not bar:
+                wanted.setdefault(place.last, []).append(port)
+                bar = MAY_STOP if place.doubt and port in shut else ""  # ours is behind that
+        else:
+            bar = place.bar(place.last) if not place.shut and port in shut and (place.doubt or port not in stopped) else ""
+        if bar:
+            bars.setdefault(bar, []).append(port)
+    return wanted, bars
 
 
 def _settle(chain: Chain, places: Dict[int, Place], wanted: List[Opening], decision: Decision) -> None:
@@ -176,6 +211,8 @@ def plan(host: Host, ports: Sequence[int], shut: Sequence[int]) -> Optional[Plan
     if answer is None:
         return None
     ruleset = read(answer)
+    if any(ruleset.flags.values()):
+        ruleset = with_flags(ruleset, host.ask(_AS_TEXT) or "")
     decision = decide(ruleset, ports, shut)
     loader = _properties(host, "nftables.service")
     wanted = unit_of(host, ruleset, decision.openings) if "active" in loader or "enabled" in loader else b""
@@ -191,7 +228,7 @@ def plan(host: Host, ports: Sequence[int], shut: Sequence[int]) -> Optional[Plan
         steps.append(lambda: _install(host, wanted))
     elif found and not wanted:
         steps.append(lambda: _uninstall(host))
-    return Plan(bool(ruleset.outputs()), decision.restricted, before, after, decision.notes, steps)
+    return Plan(bool(ruleset.outputs() or decision.restricted), decision.restricted, before, after, decision.notes, steps)
 
 
 def unit_of(host: Host, ruleset: Ruleset, openings: Dict[Key, List[Opening]]) -> bytes:

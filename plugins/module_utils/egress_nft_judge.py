@@ -1,23 +1,23 @@
 # Copyright: charter-mail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""nftables: what ``nft --json list ruleset`` says, and what a chain's rules do to a TCP connection that leaves for another machine.
+"""nftables: what a chain's rules do to a TCP connection that leaves for another machine.
 
-Format: libnftables-json(5). Seen from nft 1.0.6 (Debian 12) and 1.1.3 (Debian 13).
+What is not understood, be it a condition, a statement, a verdict or a chain, may stop it or let it out, and is never left out.
 
 Runs on targets: Python 3.8, standard library only.
 """
 
 from __future__ import annotations
 
-import json
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from ansible_collections.msp.charter_mail.plugins.module_utils.egress_host import COMMENT, Failed
+from ansible_collections.msp.charter_mail.plugins.module_utils.egress_nft_match import Match, fields, is_port
+from ansible_collections.msp.charter_mail.plugins.module_utils.egress_nft_rules import Chain, Key, Rule, Ruleset, objects, one
 from ansible_collections.msp.charter_mail.plugins.module_utils.egress_place import (
+    DOUBT,
     MAKER,
     NO,
     PASSES,
-    PATH,
     RETURNS,
     SOME,
     STOPS,
@@ -27,150 +27,21 @@ from ansible_collections.msp.charter_mail.plugins.module_utils.egress_place impo
     inside,
 )
 
-_FAMILIES = ("ip", "ip6", "inet")
-# Names iptables-nft gives its tables and chain. Source: iptables, iptables/nft.c (xtables_ipv4); seen on 1.8.9 and 1.8.11. ufw works
-# through iptables, so its chains are behind the same one.
-_IPTABLES = ("filter", "mangle", "raw", "security", "nat")
-_IPTABLES_CHAIN = "OUTPUT"
-
-Key = Tuple[str, str, str]
-"""Family, table and name of a chain."""
-
-
-class Rule(NamedTuple):
-    """One rule; ``handle`` is its number in the kernel, ``expr`` its statements in order."""
-
-    handle: int
-    comment: str
-    expr: List[Any]
-
-
-class Chain(NamedTuple):
-    """One chain. ``output``: a base chain of type filter on the output hook; ``policy`` is what it does at its end."""
-
-    key: Key
-    output: bool
-    policy: str
-    rules: List[Rule]
-
-    @property
-    def name(self) -> str:
-        return " ".join(self.key)
-
-    @property
-    def ours(self) -> List[Tuple[int, Rule]]:
-        """Our rules, each with the number that the next of the others has among those."""
-        numbers = [number for number, rule in enumerate(self.rules) if rule.comment == COMMENT]
-        return [(number - before, self.rules[number]) for before, number in enumerate(numbers)]
-
-    @property
-    def others(self) -> List[Rule]:
-        """The rules without ours."""
-        return [rule for rule in self.rules if rule.comment != COMMENT]
-
-
-class Ruleset(NamedTuple):
-    """What ``nft --json list ruleset`` says. ``sets``: elements of named sets and maps. ``flags``: those of tables."""
-
-    chains: Dict[Key, Chain]
-    sets: Dict[Key, List[Any]]
-    flags: Dict[Tuple[str, str], Set[str]]
-
-    def outputs(self) -> List[Chain]:
-        """The chains that outgoing packets pass, in the order they are listed."""
-        found = [chain for chain in self.chains.values() if chain.output and chain.key[0] in _FAMILIES]
-        return [chain for chain in found if "dormant" not in self.flags.get(chain.key[:2], ())]
-
-    def reached(self, key: Key) -> List[Key]:
-        """The chain and those that its rules lead to."""
-        maps = [elements for name, elements in self.sets.items() if name[:2] == key[:2]]
-        found = [key]
-        for one in found:
-            names = sorted({target for expr in [maps, *(rule.expr for rule in self.chains[one].rules)] for target in _targets(expr)})
-            keys = [(key[0], key[1], name) for name in names]
-            found += [key for key in keys if key in self.chains and key not in found]
-        return found
-
-    def keeper(self, chain: Chain) -> str:
-        """Whose chain it is when it is another program's, who would lose or overwrite our rule; else empty."""
-        family, table, name = chain.key
-        if table == "firewalld" or table.startswith("firewalld_"):
-            return "firewalld"
-        if family in ("ip", "ip6") and table in _IPTABLES and name == _IPTABLES_CHAIN:
-            return "iptables"
-        # nft 1.0.6 prints the table's name for its flags: then it may be an owner's. "persist" comes with "owner".
-        if self.flags.get(chain.key[:2]):
-            return "the program that owns it"
-        return ""
-
-
-def read(text: str) -> Ruleset:
-    """Understand ``nft --json list ruleset``. Raises Failed."""
-    ruleset = Ruleset({}, {}, {})
-    try:
-        data = json.loads(text)
-        for item in data["nftables"]:
-            for kind, body in item.items():
-                if kind == "table":
-                    flags = body.get("flags", [])
-                    ruleset.flags[_text(body, "family"), _text(body, "name")] = set([flags] if isinstance(flags, str) else flags)
-                elif kind in ("set", "map"):
-                    ruleset.sets[_text(body, "family"), _text(body, "table"), _text(body, "name")] = list(body.get("elem", []))
-                elif kind == "chain":
-                    chain = _chain(body)
-                    ruleset.chains[chain.key] = chain
-        for item in data["nftables"]:  # a rule may be listed before its chain
-            if "rule" in item:
-                body = item["rule"]
-                key = _text(body, "family"), _text(body, "table"), _text(body, "chain")
-                ruleset.chains[key].rules.append(_rule(body))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise Failed("nft lists the rules in a form that is not understood here, so they were left alone") from None
-    return ruleset
-
-
-def _chain(body: Dict[str, Any]) -> Chain:
-    key = _text(body, "family"), _text(body, "table"), _text(body, "name")
-    output = body.get("type") == "filter" and body.get("hook") == "output"
-    return Chain(key, output, str(body.get("policy", "accept")), [])
-
-
-def _rule(body: Dict[str, Any]) -> Rule:
-    handle, comment, expr = body["handle"], body.get("comment", ""), body["expr"]
-    if not (isinstance(handle, int) and isinstance(comment, str) and isinstance(expr, list)):
-        raise TypeError
-    return Rule(handle, comment, expr)
-
-
-def _targets(expr: Any) -> Iterator[str]:
-    """Where statements jump to, however deep they say it."""
-    if isinstance(expr, list):
-        for item in expr:
-            yield from _targets(item)
-    elif isinstance(expr, dict):
-        for name, body in expr.items():
-            if name in ("jump", "goto") and isinstance(body, dict):
-                yield str(body.get("target"))
-            else:
-                yield from _targets(body)
-
-
-def _text(body: Dict[str, Any], name: str) -> str:
-    value = body[name]
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-# Statements that let a packet go on to the next one, and those that let some go on.
+# Statements after which a packet goes on to the next one, and those that let some go on.
 _HARMLESS = ("counter", "log", "mangle", "notrack", "set", "map", "ct helper", "ct timeout", "ct expectation", "secmark", "last", "dup")
 _RATES = ("limit", "quota", "ct count", "meter")
-# What a program behind a queue says cannot be known; it is asked, so it decides.
-_VERDICTS = {"drop": STOPS, "reject": STOPS, "accept": PASSES, "queue": PASSES, "return": RETURNS}
-_INTERFACES = ("oif", "oifname", "oiftype", "oifkind", "oifgroup")
-_KNOWN = {("ct", "state"): "new", ("ct", "direction"): "original", ("fib", "type"): "unicast"}
-_TCP = 6
-_NOT_TCP = ("udp", "udplite", "icmp", "icmpv6", "igmp", "sctp", "dccp", "gre", "esp", "ah", "comp")
+_VERDICTS = {"drop": STOPS, "reject": STOPS, "accept": PASSES, "return": RETURNS, "snat": PASSES, "masquerade": PASSES}
+# What iptables-nft adds to nft: of its matches and targets nft tells nothing but the name. What they are in nft's own words; others of the
+# matches ask something, others of the targets may do anything.
+_MATCH = "xt match"
+_XT = {
+    ("match", "comment"): "log",
+    **dict.fromkeys((("target", name) for name in ("CT", "NOTRACK")), "notrack"),
+    **dict.fromkeys((("target", name) for name in ("LOG", "NFLOG", "MARK", "CONNMARK", "TCPMSS", "TOS", "DSCP", "CHECKSUM")), "log"),
+    **{("target", "REJECT"): "reject", ("target", "NFQUEUE"): "queue", ("target", "SNAT"): "snat", ("target", "MASQUERADE"): "snat"},
+}
+_ANYTHING = [*Conditions().anything(), Effect(RETURNS, True)]
+_PROTOCOLS = ({"meta": {"key": "l4proto"}}, {"meta": {"key": "nfproto"}}, {"payload": {"protocol": "ip", "field": "protocol"}})
 
 
 class Judge:
@@ -182,8 +53,9 @@ class Judge:
 
     def __init__(self, ruleset: Ruleset, port: int):
         self.ruleset = ruleset
-        self.port = port
         self._known: Dict[Key, List[Effect]] = {}
+        self.match = Match(ruleset, port, False)
+        self.match = Match(ruleset, port, any(self._untracks(rule, chain) for chain in ruleset.chains.values() for rule in chain.rules))
 
     def effects(self, chain: Chain) -> List[Effect]:
         """What the base chain does, with the numbers of its rules as they are without ours."""
@@ -192,139 +64,119 @@ class Judge:
         for number, rule in enumerate(rules):
             found += [effect._replace(at=number) for effect in self._rule(rule, chain)]
         found.append(Effect(RETURNS, True, at=len(rules)))
-        policy = STOPS if chain.policy == "drop" else PASSES
-        return [effect._replace(kind=policy) if effect.kind == RETURNS else effect for effect in found]
+        return [end for effect in found for end in (_ends(chain.policy, effect) if effect.kind == RETURNS else [effect])]
 
     def _walk(self, chain: Chain) -> List[Effect]:
         if chain.key not in self._known:
-            self._known[chain.key] = []  # the kernel takes no circles; a listing that has one must not keep us
+            self._known[chain.key] = _ANYTHING  # the kernel takes no circles; a listing that has one must not keep us
             found = [effect for rule in chain.others for effect in self._rule(rule, chain)]
             # Once is enough of each, or chains that lead to each other many times would keep us.
             self._known[chain.key] = list(dict.fromkeys([*found, Effect(RETURNS, True)]))
         return self._known[chain.key]
 
     def _rule(self, rule: Rule, chain: Chain) -> List[Effect]:
-        conditions = Conditions()
+        try:
+            return self._follow(rule, chain)
+        except RecursionError:  # the kernel takes sixteen chains in a row, and no expression that deep
+            return Conditions().anything()
+
+    def _follow(self, rule: Rule, chain: Chain) -> List[Effect]:
+        found: List[Effect] = []
+        alternatives = [Conditions()]
         for statement in rule.expr:
-            name, body = next(iter(statement.items())) if isinstance(statement, dict) and len(statement) == 1 else ("", None)
-            if name == "match" and isinstance(body, dict):
-                left = body.get("left")
-                conditions = conditions.also(self._holds(chain, left, str(body.get("op", "==")), body.get("right")), _is_port(left))
-            elif name == "vmap" and isinstance(body, dict):
-                return list(self._map(body, chain, conditions))
-            elif name in _VERDICTS or name in ("jump", "goto"):
-                return self._verdict(name, body, chain, conditions)
-            elif name not in _HARMLESS:
-                conditions = conditions.also(SOME if name in _RATES else MAKER)
-        return []
+            name, body = _statement(statement)
+            if name == "vmap" and isinstance(body, dict):
+                return found + [effect for under in alternatives for effect in self._map(body, chain, under)]
+            if name in _VERDICTS or name in ("jump", "goto", "queue", "continue"):
+                return found + [effect for under in alternatives for effect in self._verdict(name, body, chain, under)]
+            asked = self._asks(name, body, chain)
+            if asked is None:
+                # It may be a verdict. If it is none, what comes after it is for all or for some.
+                found += [effect for under in alternatives for effect in under.anything()]
+            alternatives = _also(alternatives, asked)
+        return found
+
+    def _asks(self, name: str, body: Any, chain: Chain) -> Optional[List[Conditions]]:
+        """What a statement that is no verdict asks, one of these; None when it may be anything."""
+        if name == "match" and isinstance(body, dict):
+            return self.match.alternatives(chain, body.get("left"), str(body.get("op", "==")), body.get("right"))
+        if name in _RATES or name == _MATCH:
+            return [Conditions().also(SOME if name in _RATES else DOUBT)]
+        return [Conditions().also(_goes_on(name, body))] if name in _HARMLESS else None
+
+    def _untracks(self, rule: Rule, chain: Chain) -> bool:
+        """Is the connection one that the rule may keep from being tracked?"""
+        statements = [_statement(statement) for statement in rule.expr]
+        names = [name for name, _ in statements]
+        alternatives = [Conditions()]
+        for name, body in statements[: names.index("notrack")] if "notrack" in names else ():
+            alternatives = _also(alternatives, self._asks(name, body, chain))
+        return "notrack" in names and any(under.meant for under in alternatives)
 
     def _verdict(self, name: str, body: Any, chain: Chain, conditions: Conditions) -> List[Effect]:
         if name in _VERDICTS:
             return conditions.effects(_VERDICTS[name])
+        if name == "queue":
+            # A program is asked, and what it says cannot be known; where none listens, the packet is dropped.
+            return conditions.also(DOUBT).effects(STOPS) + conditions.effects(PASSES)
+        if name == "continue":
+            return []
+        if name not in ("jump", "goto"):
+            return conditions.anything()
         if not conditions.meant:
             return conditions.effects(RETURNS)  # if somewhere there others are let out, that is by the way
         target = body.get("target") if isinstance(body, dict) else None
         there = self.ruleset.chains.get((chain.key[0], chain.key[1], str(target)))
-        return inside(self._walk(there) if there is not None else [], conditions, stays=name == "goto")
+        return inside(self._walk(there) if there is not None else _ANYTHING, conditions, stays=name == "goto")
 
-    def _map(self, body: Dict[str, Any], chain: Chain, conditions: Conditions) -> Iterator[Effect]:
+    def _map(self, body: Dict[str, Any], chain: Chain, under: Conditions) -> Iterator[Effect]:
         key, data = body.get("key"), body.get("data")
         if isinstance(data, str):
             pairs = self.ruleset.sets.get((chain.key[0], chain.key[1], data[1:]))
         else:
             pairs = data.get("set") if isinstance(data, dict) else None
-        if not isinstance(pairs, list):  # it may say anything
-            pairs = [[None, {"accept": None}], [None, {"drop": None}]]
-        elif isinstance(data, str) and not _is_port(key):  # a ban may come into it at any time
-            pairs = [*pairs, [None, {"drop": None}]]
+        if not isinstance(pairs, list):
+            yield from under.anything()
+            return
+        if isinstance(data, str) and not all(is_port(part) or part in _PROTOCOLS for part in fields(key) or [key]):
+            yield from under.also(MAKER).effects(STOPS)  # a ban may come into it at any time
         left_over = True
         for pair in sorted(pairs, key=lambda pair: pair[:1] == ["*"] if isinstance(pair, list) else False):  # all the rest: last
-            if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[1], dict) and len(pair[1]) == 1):
+            if not (isinstance(pair, list) and len(pair) == 2):
+                yield from under.anything()
                 continue
-            holds = self._holds(chain, key, "==", pair[0]) if pair[0] != "*" else YES if left_over else NO
-            left_over = left_over and holds != YES
-            name, target = next(iter(pair[1].items()))
-            yield from self._verdict(name, target, chain, conditions.also(holds, _is_port(key)))
-
-    def _holds(self, chain: Chain, left: Any, op: str, right: Any) -> str:
-        kind, body = next(iter(left.items())) if isinstance(left, dict) and len(left) == 1 else ("", None)
-        if not isinstance(body, dict):
-            return MAKER
-        values = self._values(chain, right)
-        if kind == "payload":
-            return self._payload(chain, str(body.get("protocol")), str(body.get("field")), op, values)
-        if kind == "meta":
-            return self._meta(chain, str(body.get("key")), op, values)
-        known = _KNOWN.get((kind, str(body.get("key", body.get("result")))))
-        return _among((known,), op, values) if known and body.get("flags", ["daddr"]) == ["daddr"] else MAKER
-
-    def _payload(self, chain: Chain, protocol: str, field: str, op: str, values: Optional[List[Any]]) -> str:
-        if protocol in ("tcp", "th"):
-            return _compare(self.port, op, values) if field == "dport" else SOME
-        if (protocol, field) in (("ip", "protocol"), ("ip6", "nexthdr")):
-            holds = _among(("tcp", _TCP), op, values)
-            # A header that is not there cannot be asked: with IPv6 in a chain for both the rule is not for IPv4.
-            return SOME if holds == YES and protocol == "ip6" and chain.key[0] == "inet" else holds
-        if protocol in ("ip", "ip6"):
-            return MAKER if field == "saddr" else PATH if field == "daddr" and op == "!=" else SOME
-        return NO if protocol in _NOT_TCP else MAKER
-
-    def _meta(self, chain: Chain, key: str, op: str, values: Optional[List[Any]]) -> str:
-        if key == "l4proto":
-            return _among(("tcp", _TCP), op, values)
-        if key == "nfproto":
-            own = {"ip": "ipv4", "ip6": "ipv6"}.get(chain.key[0])
-            holds = _among((own or "ipv4",), op, values)
-            return SOME if own is None and holds == NO else holds
-        if key in _INTERFACES:
-            # Loopback does not lead to another machine.
-            return (YES if op == "!=" else NO) if values in (["lo"], ["loopback"]) else PATH
-        if key in ("iif", "iifname") and values is not None:
-            return YES if op == "!=" else NO  # what the machine sends has come in nowhere
-        return MAKER
-
-    def _values(self, chain: Chain, right: Any) -> Optional[List[Any]]:
-        """What is compared with, as a flat list of words, numbers and (first, last); None when it is not understood."""
-        if isinstance(right, str) and right.startswith("@"):
-            right = self.ruleset.sets.get((chain.key[0], chain.key[1], right[1:]))
-        if isinstance(right, dict) and isinstance(right.get("set"), (list, str, int)):
-            right = right["set"]
-        items = right if isinstance(right, list) else [right]
-        values = [value_of(item) for item in items]
-        return None if any(value is None for value in values) else values
+            rest = Conditions().also(YES if left_over else NO)
+            asked = rest if pair[0] == "*" else self.match.element(chain, key, pair[0])
+            left_over = left_over and not (asked.meant and asked.sure)
+            name, target = one(pair[1])
+            yield from self._verdict(name, target, chain, under.both(asked))
 
 
-def _is_port(left: Any) -> bool:
-    payload = left.get("payload") if isinstance(left, dict) else None
-    return isinstance(payload, dict) and payload.get("protocol") in ("tcp", "th") and payload.get("field") == "dport"
+def _statement(statement: Any) -> Tuple[str, Any]:
+    name, body = one(statement)
+    if name == "xt" and isinstance(body, dict):
+        kind = str(body.get("type"))
+        return _XT.get((kind, str(body.get("name"))), _MATCH if kind == "match" else ""), body
+    return name, body
 
 
-def value_of(item: Any) -> Union[str, int, Tuple[int, int], None]:
-    """An element of a set; None when it is not understood."""
-    if isinstance(item, dict) and isinstance(item.get("elem"), dict):  # an element with a comment, a counter or a timeout
-        item = item["elem"].get("val")
-    if isinstance(item, (str, int)):
-        return item
-    if isinstance(item, dict) and isinstance(item.get("range"), list) and len(item["range"]) == 2:
-        first, last = item["range"]
-        if isinstance(first, int) and isinstance(last, int):
-            return first, last
-    return None
+def _also(alternatives: List[Conditions], asked: Optional[List[Conditions]]) -> List[Conditions]:
+    more = [Conditions().also(DOUBT)] if asked is None else asked
+    return list(dict.fromkeys(under.both(each) for under in alternatives for each in more))
 
 
-def _among(words: Sequence[Union[str, int]], op: str, values: Optional[List[Any]]) -> str:
-    if values is None or op not in ("==", "in", "!="):
-        return MAKER
-    return YES if any(word in values for word in words) != (op == "!=") else NO
+def _goes_on(name: str, body: Any) -> str:
+    """How far a packet comes past a statement that is no verdict: what looks something up leaves the rule where it finds nothing."""
+    if name in ("set", "map"):
+        extra = body.get("stmt", []) if isinstance(body, dict) and body.get("op") in ("add", "update") else None
+        return YES if isinstance(extra, list) and all(one(each)[0] in ("counter", "last") for each in extra) else DOUBT
+    if name == "mangle" and one(body.get("key") if isinstance(body, dict) else None)[0] not in ("meta", "ct"):
+        return DOUBT
+    return DOUBT if any("map" in each for each in objects(body)) else YES
 
 
-def _compare(port: int, op: str, values: Optional[List[Any]]) -> str:
-    if values is None or any(isinstance(value, str) for value in values):
-        return MAKER
-    if op in ("==", "in", "!="):
-        there = any(value[0] <= port <= value[1] if isinstance(value, tuple) else value == port for value in values)
-        return YES if there != (op == "!=") else NO
-    if len(values) == 1 and isinstance(values[0], int) and op in ("<", ">", "<=", ">="):
-        other = values[0]
-        return YES if {"<": port < other, ">": port > other, "<=": port <= other, ">=": port >= other}[op] else NO
-    return MAKER
+def _ends(policy: str, effect: Effect) -> List[Effect]:
+    """What the policy makes of a packet that comes to the end of the chain; one that is not told may be either."""
+    if policy in ("drop", "accept"):
+        return [effect._replace(kind=STOPS if policy == "drop" else PASSES)]
+    return [effect._replace(kind=STOPS, sure=False, way=DOUBT), effect._replace(kind=PASSES)]

@@ -181,7 +181,7 @@ def in_framework(text: str, heads: str, port: int) -> List[Effect]:
     return effects
 
 
-_UNKNOWN = [Effect(STOPS, False), Effect(PASSES, False, way=MAKER)]
+_UNKNOWN = Conditions().anything()
 # Options of iptables that say nothing of the connection, and targets after which it goes on.
 _MUTE = ("-m", "--match", "--log-prefix", "--log-level", "--reject-with", "--comment", "--syn")
 _HARMLESS = ("LOG", "NFLOG", "ufw-logging-deny", "ufw-logging-allow", "ufw6-logging-deny", "ufw6-logging-allow", "ufw-user-output")

@@ -14,6 +14,7 @@ description:
   - Opens TCP ports for outgoing connections that were found shut, where the machine's own firewall stops them, and takes that back again.
   - What the firewall stops or lets out on purpose is not overridden. What it forbids an address, a user or an interface stays forbidden,
     and where it lets out by interface, mark, user or source (a VPN's kill switch) nothing is opened. The message names what was left.
+  - A rule that is not understood may stop a port, and is named for that. Nothing is opened past it.
   - Works with the tool that is at work on the machine, the first of C(firewalld), C(ufw) and nftables (C(nft)). Installs
     and starts none. Other rules, and everything about incoming connections, stay as they are.
   - Destinations are not restricted, because addresses of a provider's servers change without notice.
@@ -64,7 +65,7 @@ tool:
   type: str
   sample: nftables
 restricted:
-  description: Whether that tool restricts outgoing TCP.
+  description: Whether outgoing TCP is restricted there, or may be, by something that is not understood or not opened by us.
   returned: success
   type: bool
 opened:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import egress, egress_nft, egress_nft_judge, egress_place
+from ansible_collections.msp.charter_mail.plugins.module_utils import egress, egress_nft, egress_nft_judge, egress_nft_rules, egress_place
 from ansible_collections.msp.charter_mail.plugins.module_utils.egress_host import Host
 
 from tests.integration.playing import Play
@@ -343,7 +343,7 @@ def test_after_a_reload_the_rules_are_put_back_where_they_were_or_not_at_all(mac
     rules = rules.replace("chain rest { drop; }", "chain rest { tcp dport 465 drop; }") + TWO_PLACES
     machine.load(rules)
     machine.settle()
-    ruleset = egress_nft_judge.read(machine.check("nft", "--json", "list", "ruleset"))
+    ruleset = egress_nft_rules.read(machine.check("nft", "--json", "list", "ruleset"))
     unit = egress_nft.unit_of(Host(machine.run), ruleset, egress_nft.decide(ruleset, PORTS, []).openings)
     opened = machine.rules()
     assert opened.count("charter-mail") == 3
@@ -559,7 +559,7 @@ STAYS = {
 def test_a_chain_is_judged_as_the_kernel_does(machine: Namespace, policy: str, name: str) -> None:
     stays, left = STAYS.get(name, (([], []), ([], [])))[policy == "drop"]
     machine.load(AROUND % (policy, JUDGED[name]))
-    ruleset = egress_nft_judge.read(machine.check("nft", "--json", "list", "ruleset"))
+    ruleset = egress_nft_rules.read(machine.check("nft", "--json", "list", "ruleset"))
     (chain,) = ruleset.outputs()
     places = {port: egress_place.find(egress_nft_judge.Judge(ruleset, port).effects(chain)) for port in TRIED}
     reached, before = machine.reached(), machine.rules()
@@ -569,3 +569,237 @@ def test_a_chain_is_judged_as_the_kernel_does(machine: Namespace, policy: str, n
     assert machine.reached() == [port for port in TRIED if port not in stays]
     egress.settle(Host(machine.run), [], [], check=False)
     assert machine.rules() == before
+
+
+# What nft can ask, and what that is to a connection to 587: it stops it, it does not, or it may.
+STOPS, NOT, MAY, SOME = "stops", "does not", "may stop TCP 587", "stops some on purpose"
+ASKED = {
+    "meta l4proto . th dport { tcp . 587 } drop;": STOPS,
+    "meta l4proto . th dport { udp . 53, tcp . 500-600 } drop;": STOPS,
+    "meta l4proto . th dport { udp . 587, tcp . 25 } drop;": NOT,
+    "meta l4proto . th dport != { tcp . 587, udp . 53 } drop;": NOT,
+    "meta l4proto . th dport != { tcp . 25, udp . 53 } drop;": STOPS,
+    "meta l4proto . th dport @both drop;": STOPS,
+    "ip protocol . th dport { tcp . 587 } drop;": STOPS,
+    "ip daddr . tcp dport { 192.0.2.2 . 587 } drop;": SOME,
+    "ip daddr . tcp dport { 192.0.2.0/24 . 25 } drop;": NOT,
+    "ip daddr . tcp dport != @pairs drop;": SOME,
+    'oifname . tcp dport { "eth0" . 587 } drop;': SOME,
+    'oifname . tcp dport { "lo" . 587 } drop;': NOT,
+    "ct state . tcp dport { new . 587 } drop;": STOPS,
+    "ct state . tcp dport { established . 587 } drop;": NOT,
+    "meta l4proto . th dport vmap { tcp . 587 : drop, udp . 53 : accept };": STOPS,
+    "meta l4proto . th dport vmap @verdicts;": STOPS,
+    "tcp dport vmap @ports;": STOPS,
+    "tcp dport vmap @none;": NOT,
+    "meta mark vmap @marks;": SOME,
+    "tcp dport vmap { 587 : continue, 25 : return }; tcp dport 587 drop;": STOPS,
+    "tcp dport @timed drop;": STOPS,
+    "tcp dport @counted drop;": STOPS,
+    "fib daddr type local drop;": NOT,
+    "fib daddr type != { local, unicast } drop;": MAY,
+    "fib daddr type unicast tcp dport 587 drop;": MAY,
+    "fib daddr type blackhole drop;": MAY,
+    "fib saddr . oif type local tcp dport 587 drop;": MAY,
+    "meta l4proto 1-10 drop;": STOPS,
+    "meta l4proto > 5 drop;": MAY,
+    "ip version 4 drop;": MAY,
+    "ip ttl 64 drop;": MAY,
+    "tcp flags syn drop;": MAY,
+    "tcp flags & (fin|syn|rst|ack) == syn drop;": MAY,
+    "tcp dport & 0xff00 == 0x0200 drop;": MAY,
+    "@th,16,16 587 drop;": STOPS,
+    "@th,16,8 2 drop;": MAY,
+    "meta protocol ip drop;": MAY,
+    "meta length > 40 drop;": MAY,
+    "meta skgid 0 drop;": SOME,
+    "meta cgroup 0 drop;": SOME,
+    "meta mark & 0xff == 0 drop;": SOME,
+    "iif 0 drop;": STOPS,
+    "meta iifgroup 0 drop;": MAY,
+    "socket transparent 0 drop;": MAY,
+    "numgen inc mod 1 0 drop;": MAY,
+    "numgen inc mod 1 vmap { 0 : drop };": MAY,
+    "jhash ip saddr . tcp sport mod 1 0 drop;": MAY,
+    "ct status snat drop;": MAY,
+    "ct state untracked drop;": NOT,
+    "rt mtu > 100 drop;": MAY,
+    "limit rate over 1/day burst 1 packets drop;": SOME,
+    'counter name tcp dport map { 25 : "c" } drop;': MAY,
+    'counter name tcp dport map { 587 : "c" } drop;': MAY,
+    "meta mark set tcp dport map { 25 : 1 } drop;": MAY,
+    "update @seen { ip daddr limit rate over 1/day burst 1 packets } drop;": MAY,
+    "delete @seen { ip daddr } drop;": MAY,
+    "jump empty; goto empty; drop;": NOT,
+}
+ASKING = """
+table inet t {
+  set both { type inet_proto . inet_service; flags interval,timeout; elements = { tcp . 500-600 timeout 1h }; }
+  set pairs { type ipv4_addr . inet_service; elements = { 192.0.2.25 . 587 }; }
+  set timed { type inet_service; flags timeout; elements = { 587 timeout 1h }; }
+  set counted { type inet_service; counter; elements = { 587 comment "x" }; }
+  set seen { type ipv4_addr; flags dynamic,timeout; timeout 1m; }
+  map verdicts { type inet_proto . inet_service : verdict; elements = { tcp . 587 : drop }; }
+  map ports { type inet_service : verdict; flags interval; counter; elements = { 20-25 : jump empty, 587 comment "x" : jump full }; }
+  map none { type inet_service : verdict; }
+  map marks { type mark : verdict; elements = { 1 : accept, 0 : drop }; }
+  counter c { }
+  chain empty { }
+  chain full { drop; }
+  chain out { type filter hook output priority filter; policy %s; oif "lo" accept; %s }
+}
+"""
+
+
+def found_shut(machine: Namespace, ports: Sequence[int] = (587,), check: bool = True) -> dict[str, Any]:
+    """What a run says when these ports were found shut, whether they are or not."""
+    return egress.settle(Host(machine.run), ports, ports, check=check)
+
+
+@pytest.mark.parametrize("rules", ASKED)
+def test_what_is_not_understood_may_stop_a_port_and_is_never_taken_for_no(machine: Namespace, rules: str) -> None:
+    machine.load(ASKING % ("accept", rules))
+    stops = 587 not in machine.reached()
+    result = found_shut(machine)
+    said = STOPS if result["opened"] else next((word for word in (MAY, SOME) if word in result["message"]), NOT)
+    assert said == ASKED[rules], result["message"]
+    assert result["restricted"] == (said != NOT)
+    assert not (stops and said == NOT) and not (not stops and said == STOPS), "the kernel has the last word"
+    # Before a policy that stops all, ours comes after what is not understood, and that is said again.
+    machine.load(ASKING % ("drop", rules))
+    result = found_shut(machine, check=False)
+    if said == MAY:
+        assert MAY in result["message"] or "is kept shut for TCP 587" in result["message"]
+        assert not result["opened"] or "charter-mail" in machine.listed("inet t out")[-1]
+
+
+def test_what_was_kept_from_being_tracked_is_not_new(machine: Namespace) -> None:
+    raw = "table inet raw { chain out { type filter hook output priority raw; tcp dport %s notrack; }; }\n"
+    for rules, said in (("ct state untracked drop;", MAY), ("ct state new tcp dport 587 drop;", MAY), ("ct state invalid drop;", "")):
+        machine.load(raw % "587" + ASKING % ("accept", rules))
+        result = found_shut(machine)
+        assert (said in result["message"]) if said else not result["restricted"]
+    machine.load(raw % "25" + ASKING % ("accept", "ct state untracked drop;"))
+    assert not found_shut(machine)["restricted"]
+
+
+def test_a_rule_without_statements_is_read(machine: Namespace) -> None:
+    machine.load(CLOSED)
+    machine.check("nft", "--json", "--file", "-", text=EMPTY_RULE)
+    before = machine.rules()
+    assert machine.settle()["opened"] == PORTS and machine.reached() == PORTS
+    assert machine.settle([])["closed"] == PORTS and machine.rules() == before
+
+
+EMPTY_RULE = json.dumps({"nftables": [{"add": {"rule": {"family": "inet", "table": "filter", "chain": "output", "expr": []}}}]})
+DORMANT = "table inet %s { flags dormant; chain out { type filter hook output priority filter; policy drop; oif lo accept; }; }"
+
+
+@pytest.mark.parametrize("name", ["t", "dormant", "owner"])
+def test_our_rule_in_a_dormant_table_is_seen_told_and_taken_back(machine: Namespace, name: str) -> None:
+    """Under these names, for nft 1.0.6 writes in JSON for a table's flags what happens to be in memory."""
+    asleep, awake = DORMANT % name, (DORMANT % name).replace("flags dormant;", "")
+    machine.load(asleep)
+    before = machine.rules()
+    result = found_shut(machine, PORTS, check=False)
+    assert not result["changed"] and not result["restricted"], "it is not what stops them"
+    machine.load(awake)
+    assert machine.settle()["opened"] == PORTS
+    machine.check("nft", "-f", "-", text=f"table inet {name} {{ flags dormant; }}")
+    opened = machine.rules()
+    result = found_shut(machine, PORTS, check=False)
+    assert not result["changed"] and not result["restricted"] and machine.rules() == opened
+    assert f"the chain inet {name} out is in a dormant table: our rule for TCP 465 and 587 there has no effect" in result["message"]
+    result = machine.settle([])
+    assert result["closed"] == PORTS and machine.rules() == before
+
+
+@pytest.mark.parametrize("chain", ["type filter hook input priority 0;", "type filter hook postrouting priority 0;", "", "ip filter"])
+def test_our_rule_is_taken_back_wherever_it_has_come_to(machine: Namespace, chain: str) -> None:
+    table = "ip filter { chain OUTPUT { type filter hook output priority 0; policy drop; %s }; }"
+    table = table if chain == "ip filter" else f"inet t {{ chain other {{ {chain} %s }}; }}"
+    machine.load("table " + table % "")
+    before = machine.rules()
+    for ports in (PORTS, []):
+        machine.load("table " + table % 'tcp dport { 465, 587 } accept comment "charter-mail";')
+        assert found_shut(machine, ports, check=False)["closed"] == PORTS
+        assert machine.rules() == before
+
+
+def test_a_rule_of_ours_that_an_owner_keeps_is_named(machine: Namespace) -> None:
+    owner = subprocess.Popen([*machine.enter, "nft", "-i"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert owner.stdin is not None and owner.stdout is not None
+    try:
+        machine.load("")
+        table = "{ flags owner; chain out { type filter hook output priority 0; policy drop; %s }; }"
+        owner.stdin.write(f"table inet own {table % 'tcp dport 587 accept comment charter-mail;'}\nlist tables\n")
+        owner.stdin.flush()
+        while "table inet own" not in owner.stdout.readline():
+            pass
+        result = found_shut(machine, [], check=False)
+    finally:
+        owner.kill()
+        owner.communicate()
+    assert not result["changed"] and "the chain inet own out keeps a rule of ours for TCP 587: only the program" in result["message"]
+
+
+# Chains on the way out that are none of those we open anything in; None: they let 587 through.
+ELSEWHERE = {
+    "netdev": ("table netdev n { chain e { type filter hook egress device eth0 priority 0; tcp dport 587 drop; }; }", "netdev n e"),
+    "netdev for others": ("table netdev n { chain e { type filter hook egress device eth0 priority 0; udp dport 587 drop; }; }", None),
+    "route": ("table inet r { chain o { type route hook output priority 0; policy drop; tcp dport 25 accept; }; }", "inet r o"),
+    "postrouting": ("table ip r { chain o { type filter hook postrouting priority 0; tcp dport 587 drop; }; }", "ip r o"),
+    "by a set": ("table ip r { set s { type ipv4_addr; }; chain o { type route hook output priority 0; ip daddr @s drop; }; }", "ip r o"),
+    "redirected": ("table ip r { chain o { type nat hook output priority 0; tcp dport 587 redirect to :9; }; }", "ip r o"),
+    "masqueraded": ("table ip r { chain o { type nat hook postrouting priority 0; masquerade; }; }", None),
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_chains_of_other_kinds_are_looked_at_and_named(machine: Namespace, name: str) -> None:
+    rules, chain = ELSEWHERE[name]
+    code, _, error = machine.run(["nft", "-f", "-"], "flush ruleset\n" + rules)
+    if code:
+        pytest.skip(error.splitlines()[0])
+    assert name == "by a set" or (587 in machine.reached()) == (chain is None)
+    result = found_shut(machine)
+    assert (f"the chain {chain} may stop TCP 587, and nothing is opened in" in result["message"]) == (chain is not None)
+    assert not result["changed"] and result["restricted"] == (chain is not None)
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("-p tcp --dport 587 -j REJECT", "is left to iptables, let TCP 587 out there by hand"),
+        ("-p tcp -m multiport --dports 25,587 -j DROP", MAY),
+        ("-m conntrack --ctstate NEW -p tcp --dport 587 -j REJECT", MAY),
+        ("-p tcp --dport 587 -m string --string x --algo bm -j TEE --gateway 192.0.2.9", MAY),
+        ("-p tcp --dport 587 -j LOG", ""),
+        ("-p tcp --dport 25 -j REJECT", ""),
+        ("-m comment --comment x -p tcp --dport 587 -j DROP", "is left to iptables"),
+    ],
+)
+def test_what_iptables_adds_to_nft_is_not_taken_for_nothing(machine: Namespace, rule: str, said: str) -> None:
+    if shutil.which("iptables-nft") is None:
+        pytest.skip("not on this machine: iptables-nft")
+    machine.load("")
+    machine.check("iptables-nft", "-A", "OUTPUT", *rule.split())
+    stops = 587 not in machine.reached()
+    result = found_shut(machine)
+    assert said in result["message"] and result["restricted"] == bool(said) and not result["changed"]
+    assert said or not stops
+
+
+def test_iptables_legacy_may_stop_a_port_and_is_named(machine: Namespace) -> None:
+    if shutil.which("iptables-legacy") is None or machine.run(["iptables-legacy", "-S"])[0]:
+        pytest.skip("not on this machine: iptables-legacy")
+    machine.load("")
+    try:
+        assert not found_shut(machine)["restricted"], "it has tables, and nothing in them"
+        machine.check("iptables-legacy", "-A", "OUTPUT", "-p", "tcp", "--dport", "587", "-j", "DROP")
+        assert 587 not in machine.reached()
+        result = found_shut(machine)
+        assert result["restricted"] and not result["changed"]
+        assert "; iptables-legacy may stop TCP 587, and nothing is opened there" in result["message"]
+    finally:
+        machine.check("iptables-legacy", "-F")
