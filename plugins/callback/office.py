@@ -40,6 +40,14 @@ options:
     ini:
       - section: charter_mail
         key: office_dir
+  verdict_file:
+    description: >-
+      File for one word about the run, for who wants an exit code of it. C(refused), the office itself is wrong; C(problem), something
+      failed on a machine; C(would_change), a check found something to correct; C(done) otherwise.
+    type: str
+    default: ""
+    env:
+      - name: CHARTER_MAIL_VERDICT_FILE
 requirements:
   - C(stdout_callback = msp.charter_mail.office) in ansible.cfg
 """
@@ -80,12 +88,12 @@ _COLORS = {
     "skip": C.COLOR_SKIP,
     "": None,
 }
-# The last role of a run on a machine.
-_LAST = ("msp.charter_mail.outcome : ", "msp.charter_mail.diagnosis : ")
+# The last task of a run on a machine; where it fails, the end tells what and for whom.
+_LAST = ("msp.charter_mail.outcome : Let the exit code say ", "msp.charter_mail.diagnosis : Let the exit code say ")
 
 
 class _Quiet:
-    """The screen for Ansible's own words: warnings pass, the rest goes nowhere."""
+    """The screen for Ansible's own words: warnings pass, the rest goes nowhere; of an error one line is said in its place."""
 
     def __init__(self, display: Any) -> None:
         self._shown = display
@@ -97,6 +105,9 @@ class _Quiet:
         pass
 
     def banner(self, *_args: Any, **_more: Any) -> None:
+        pass
+
+    def _error(self, *_args: Any, **_more: Any) -> None:
         pass
 
 
@@ -148,8 +159,8 @@ class CallbackModule(Default):
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         super().v2_runner_on_failed(result, ignore_errors)
-        self._take(result)
-        action, name, words = result.task.resolved_action, result.host.get_name(), str(result.result.get("msg") or "no reason was given")
+        self._take(result, "done" if ignore_errors else "failed")
+        action, name, words = result.task.resolved_action, result.host.get_name(), _reason(result)
         if ignore_errors:
             return
         self._results.stop(name, "failed", words)
@@ -163,7 +174,7 @@ class CallbackModule(Default):
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         super().v2_runner_on_unreachable(result)
-        words = _one_line(str(result.result.get("msg") or "no answer"))
+        words = _reason(result)
         self._results.stop(result.host.get_name(), "unreachable", words)
         if self._quiet:
             self._say(f"{result.host.get_name()}: not reached: {inert(mask(words))}", C.COLOR_UNREACHABLE)
@@ -185,10 +196,15 @@ class CallbackModule(Default):
             self._say(inert(mask(line)))
         if self._report_dir:
             self._report()
+        word = "refused" if self._refused else "done"
         if self._results.office and not self._refused:
-            self._end(bool(context.CLIARGS.get("check")))
+            document = self._end(bool(context.CLIARGS.get("check")))
+            word = "would_change" if document and document["counts"]["would_change"] else word
+            word = "problem" if any(why == "failed" for why, _ in self._results.stopped.values()) else word
+        if place := self.get_option("verdict_file"):
+            Path(str(place)).write_text(word, encoding="utf-8")
 
-    def _take(self, result: Any) -> None:
+    def _take(self, result: Any, state: str = "done") -> None:
         action, data, name = result.task.resolved_action, result.result, result.host.get_name()
         if action == COLLECTION + "mail_diagnosis" and "machine" in data:
             self._diagnosed[name] = data["machine"]
@@ -196,25 +212,25 @@ class CallbackModule(Default):
         elif action.startswith(COLLECTION):
             self._results.take(action.removeprefix(COLLECTION), name, data)
             self._purpose = self._purpose or data.get("purpose", "")
-        self._done(result)
+        self._done(result, state)
 
-    def _done(self, result: Any) -> None:
-        """Whether a machine has come to its last role."""
+    def _done(self, result: Any, state: str = "done") -> None:
+        """Whether a machine has come to its last task."""
         name = result.host.get_name()
         if result.task.get_name().startswith(_LAST) and not self._all.get(name):
             self._all[name] = True
             if self._quiet and not self._is_terminal():
-                self._say(f"{name}: looked at" if self._purpose == "diagnose" else f"{name}: done")
+                self._say(f"{name}: {'looked at' if self._purpose == 'diagnose' else state}")
 
-    def _end(self, check: bool) -> None:
-        """The office in words; and in its files, where something was done."""
+    def _end(self, check: bool) -> dict[str, Any] | None:
+        """The office in words; and in its files, where something was done. The document, None where what is remembered cannot be used."""
         diagnosed, here = self._purpose == "diagnose", Path.cwd()
         store = Store(Path(str(self.get_option("dir")).replace("{office}", self._results.office)))
         try:
             before = store.load()
         except StoreError as error:
             self._say(inert(str(error)), C.COLOR_ERROR)
-            return
+            return None
         # A machine of a run that only looks has what it had.
         run = office_document.Run(
             places={} if diagnosed else self._results.places,
@@ -240,15 +256,14 @@ class CallbackModule(Default):
             )
             for kind, line in told:
                 self._say(inert(mask(line)), _COLORS[kind])
-        if check or self._purpose == "preview":
-            return
-        try:
-            store.save(document)
-        except OSError as error:
-            self._say(f"The page of the office could not be written: {error.filename}: {error.strerror}", C.COLOR_ERROR)
-            return
-        page = store.page.resolve()
-        self._say(f"Page: {page.relative_to(here) if page.is_relative_to(here) else page}")
+        if not check and self._purpose != "preview":
+            try:
+                store.save(document)
+                page = store.page.resolve()
+                self._say(f"Page: {page.relative_to(here) if page.is_relative_to(here) else page}")
+            except OSError as error:
+                self._say(f"The page of the office could not be written: {error.filename}: {error.strerror}", C.COLOR_ERROR)
+        return document
 
     def _report(self) -> None:
         """The diagnosis of all machines: on the terminal, for tools, and as a page."""
@@ -295,10 +310,13 @@ class CallbackModule(Default):
         self._screen.display(text, color=color)
 
 
-def _one_line(text: str) -> str:
-    """The last line of a text that says something; of an SSH client it is the reason."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+def _reason(result: Any) -> str:
+    """Why a task failed, in one line."""
+    lines = [line.strip() for line in str(result.result.get("msg") or "no reason was given").splitlines() if line.strip()]
+    text = "; ".join(lines)
+    for start in ("Task failed: ", "Action failed: ", "Failed to connect to the host via ssh: "):
+        text = text.removeprefix(start)
+    return text
 
 
 def _may_replace(path: Path, mark: bytes) -> bool:

@@ -41,6 +41,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible import constants as C
 from ansible import context
 from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.inventory.data import InventoryData
@@ -90,7 +91,8 @@ class InventoryModule(BaseInventoryPlugin):
         entry = {"path": path, "rows": sheet.rows, "problems": [str(problem) for problem in problems]}
         inventory.set_variable("all", "mail_staff_sheets", [*known, entry])
         self._add_groups(sheet)
-        if problems:
+        # Our playbooks tell all of them, once.
+        if problems and not _is_told():
             display.warning(f"{inert(path)} cannot be used as it is, no playbook of this collection will run with it: {problems[0]}")
 
     def _hand_out(self, sheet: Sheet) -> None:
@@ -121,6 +123,11 @@ class InventoryModule(BaseInventoryPlugin):
             for machine in row["machines"].split():
                 if machine in self.inventory.hosts and row["state"].lower() != "absent":
                     self.inventory.add_host(machine, group=group)
+
+
+def _is_told() -> bool:
+    """Whether this is a playbook with the callback that tells what is wrong with an office."""
+    return "start_at_task" in context.CLIARGS and C.DEFAULT_STDOUT_CALLBACK == "msp.charter_mail.office"
 
 
 def _given() -> list[Path]:

@@ -237,7 +237,9 @@ def _todo(nodes: Iterable[Node]) -> Iterator[Node]:
         todo = STATES[node["state"]].todo if node["state"] in STATES else "{why}"
         if todo:
             machine, program = str(node.get("machine", "")), str(node.get("program", node.get("kind_of", "")))
-            what = todo.format(program=NAMES.get(program, program), machine=machine, why=node.get("why") or node["state"])
+            why = node.get("why", "")
+            what = todo.format(program=NAMES.get(program, program), machine=machine, why=why or node["state"])
+            what += f" ({why})" if why and "{why}" not in todo else ""
             yield {"where": machine or NAMES.get(program, program), "kind": node["kind"], "what": what}
 
 
