@@ -41,6 +41,8 @@ STATES: Mapping[str, State] = {
     "outdated": State("waits", "install the new profile on the Mac"),
     "unknown": State("waits", "{why}; run again"),
     "kept": State("waits", "{why}"),
+    "removed": State("not_provisioned"),
+    "absent": State("not_provisioned"),
     "program is open": State("waits", "close {program}, then run again"),
     "home not there": State("waits", "sign in on {machine} once, then run again"),
     "not reached": State("waits", "switch {machine} on, then run again"),
