@@ -76,6 +76,7 @@ class ActionModule(ActionBase):
             "changed": False,
             "office": ready.loaded.name,
             "purpose": arguments["purpose"],
+            "notes": ready.loaded.notes,
             "people": survey(ready.loaded.rows, ready.machines, policy_of(everybody["localhost"], arguments["providers"]), mdm),
             **_who_is_where(ready.loaded.rows, ready.machines),
         }

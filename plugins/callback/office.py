@@ -192,7 +192,8 @@ class CallbackModule(Default):
     def v2_playbook_on_stats(self, stats: Any) -> None:
         super().v2_playbook_on_stats(stats)
         self._move("")
-        for line in self._differences:
+        # A file that is made and looked at again in one run is told once.
+        for line in dict.fromkeys(self._differences):
             self._say(inert(mask(line)))
         if self._report_dir:
             self._report()

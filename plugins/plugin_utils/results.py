@@ -113,7 +113,8 @@ class Results:
     def _mail_check(self, _machine: str, result: Mapping[str, Any]) -> None:
         if "people" in result:
             self.office, self.people = result["office"], result["people"]
-            self.notes += result.get("notes", [])
+            # A run of several plays asks several times.
+            self.notes += [note for note in result.get("notes", []) if note not in self.notes]
 
     def _mail_files(self, machine: str, result: Mapping[str, Any]) -> None:
         self.seen.add(machine)
@@ -139,8 +140,13 @@ class Results:
                 self._outcomes.setdefault(key, []).append((outcome, person.get("message", "")))
 
     def _mobile_files(self, _machine: str, result: Mapping[str, Any]) -> None:
-        if "dest" in result:
-            self.handouts = dict(result)
+        if "dest" not in result:
+            return
+        # Made once and looked at again in the same run.
+        before = {made["address"]: made for made in self.handouts.get("people", [])}
+        people = [before.get(made["address"], made) if made["state"] == "unchanged" else made for made in result.get("people", [])]
+        gone = [made for made in before.values() if made["address"] not in {each["address"] for each in people}]
+        self.handouts = {**result, "people": [*people, *gone]}
 
     def _mail_probe(self, machine: str, result: Mapping[str, Any]) -> None:
         self.seen.add(machine)

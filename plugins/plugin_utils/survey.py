@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from .model import Account, Machine, Policy, account_of, people_of
+from .programs import LATER
 
 
 def survey(
@@ -29,8 +30,14 @@ def survey(
                 account = account_of(row, machine, primary=False)
                 mailboxes.setdefault(account["address"], account)
                 places += [
-                    {"address": account["address"], "machine": name, "platform": machine.platform, "program": program, "mdm": name in mdm}
-                    for program in _programs(account, machine.platform)
+                    {
+                        "address": account["address"],
+                        "machine": name,
+                        "platform": machine.platform,
+                        "program": program,
+                        "mdm": machine.platform == "macos" and name in mdm,
+                    }
+                    for program in _programs(row, account, machine.platform)
                 ]
             account = account_of(row, policy, primary=False)
             mailboxes.setdefault(account["address"], account)
@@ -39,7 +46,7 @@ def survey(
         found.append(
             {
                 "id": first["address"],
-                "name": first["full_name"],
+                "name": str(mine[0][0]["full_name"]),
                 "login": first["login"],
                 "mailboxes": [
                     {
@@ -61,5 +68,11 @@ def _server(server: Any) -> str:
     return f"{server['protocol']}: {server['host']}:{server['port']} {server['security'].upper()}"
 
 
-def _programs(account: Account, platform: str) -> list[str]:
-    return ["apple_mail"] if platform == "macos" else account["programs"] or [""]
+def _programs(row: Mapping[str, Any], account: Account, platform: str) -> list[str]:
+    if platform == "macos":
+        return ["apple_mail"]
+    return (
+        account["programs"]
+        or [name for name in str(row.get("programs") or "").lower().split() if name in LATER and platform == "windows"]
+        or [""]
+    )
