@@ -11,6 +11,7 @@ import pytest
 
 from tests.integration.test_collection import CONFIG
 from tests.playbook import ROOT, Run, command, play, write_office
+from tests.unit.test_lists import xlsx
 
 SHEET = "address,full_name,machines,login\njane@example.org,Jane,desk-01,jane\na.b@example.org,A,desk-01,a\na-b@example.org,B,desk-02,b\n"
 WORKBOOK = b"PK\x03\x04\x14\x00\x06\x00\x08\x00\x00\x00!\x00\xff\xfe\x00"
@@ -145,3 +146,23 @@ def test_limit_takes_one_person_s_machines(office: Path) -> None:
 
     assert [line.strip() for line in hosts("person_a_b_example_org").out.splitlines()[1:]] == ["desk-01"]
     assert [line.strip() for line in hosts("person_aDASHb_example_org").out.splitlines()[1:]] == ["desk-02"]
+
+
+def test_a_workbook_is_a_list_and_two_lists_are_one_too_many(office: Path) -> None:
+    rows = [
+        ["E-mail address", "Name", "PC", "User", "Department"],
+        ["jane@example.org", "Jane", "DESK-01.acme.local", "ACME\\jane", "Sales"],
+    ]
+    (office / "staff.csv").unlink()
+    (office / "staff.xlsx").write_bytes(xlsx(Staff=rows))
+    (office / "~$staff.xlsx").write_bytes(b"\0lock")
+    (office / ".~lock.staff.xlsx#").write_text("jane")
+    run = play("playbooks/preview_mail.yml", "-i", office, cwd=office.parent)
+    assert run.code == 0 and "[WARNING]" not in run.out, run.out
+    told = " ".join(run.out.split())
+    assert "logins are read without their domain (staff.xlsx, sheet Staff, row 2)" in told
+    assert "not needed, and not read: column Department (staff.xlsx, sheet Staff, row 1)" in told
+    assert (office.parent / "build/preview/acme/desk-01").is_dir()
+    (office / "staff.csv").write_text(SHEET)
+    two = play("playbooks/preview_mail.yml", "-i", office, cwd=office.parent)
+    assert two.code == 2 and two.row("staff.csv and staff.xlsx: are two lists of one office; move one of them away")
