@@ -118,7 +118,7 @@ class ActionModule(ActionBase):
             stored = result.pop("stored", {})
             found = evidence.judge(options["people"], proofs, stored, result["files"], self._task.check_mode)
             programs = list(dict.fromkeys(row["program"] for row in options["files"]))
-            more = [*evidence.not_there(options["people"], programs, options["installs"]), *found.outcomes]
+            more = [*evidence.not_there(options["people"], programs, options["installs"], stored.get("sandboxed", [])), *found.outcomes]
             result["files"] += more
             result["evidence"] = found.verified
             if wrong := [entry for entry in more if entry["state"] in FAILED]:

@@ -162,8 +162,8 @@ def accounts(data: bytes) -> Settings:
     """The mail accounts of a profile, in their order, as Thunderbird 140 and 153 use them.
 
     Only what ``mail.accountmanager.accounts`` lists counts, and of it only IMAP and POP. Of an account's identities one is the
-    mailbox's own, the first with its user name as address or else the first of all; every other is an entry without ``incoming``:
-    mail is sent with it, but not fetched.
+    mailbox's own: the first with its user name as address, else as the part of it before the @, else the first of all. Every other is an
+    entry without ``incoming``: mail is sent with it, but not fetched.
     """
     prefs, skipped = parse(data, "mail.")
     problems = []
@@ -188,7 +188,8 @@ def accounts(data: bytes) -> Settings:
             found.append(stored("", incoming, None, managed))
         # The identity of the mailbox itself, whatever others the person has put before it.
         user = incoming["username"].casefold()
-        first = next((name for name, email in identities.items() if email.casefold() == user), next(iter(identities), ""))
+        like = {name: (email.casefold() == user, email.casefold().partition("@")[0] == user) for name, email in identities.items()}
+        first = max(identities, key=lambda name: like[name], default="")
         for identity in sorted(identities, key=lambda name: name != first):
             outgoing = _outgoing(prefs, identity, smtp_keys)
             if identity == first or outgoing is not None:

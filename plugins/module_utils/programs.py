@@ -15,6 +15,7 @@ import os
 import pwd
 import re
 import shutil
+import stat
 import subprocess
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
@@ -41,10 +42,17 @@ _THUNDERBIRD = {
     "macos": ("/Applications/Thunderbird.app/Contents/Resources",),
 }
 # Installs that nothing of the machine reaches into. Source: snapd's and flatpak's layout; the names of Mozilla's and of older packages.
-_SANDBOXED = {
-    "snap": ("/snap/thunderbird/current", "/var/lib/snapd/snap/thunderbird/current"),
-    "flatpak": tuple("/var/lib/flatpak/app/org.mozilla.%s/current" % name for name in ("thunderbird", "thunderbird_esr", "Thunderbird")),
-}
+SNAP = ("/snap/thunderbird/current", "/var/lib/snapd/snap/thunderbird/current")
+FLATPAKS = tuple("org.mozilla.%s" % name for name in ("thunderbird", "thunderbird_esr", "Thunderbird"))
+FLATPAK = "/var/lib/flatpak/app/%s/current"
+OWN_FLATPAK = ".local/share/flatpak/app/%s/current"
+"""Below the home of a person who has installed it for themselves."""
+_SANDBOXED = {"snap": SNAP, "flatpak": tuple(FLATPAK % name for name in FLATPAKS)}
+# Where their files are: what leads there is none of the machine's own installs.
+_INSIDE = re.compile(r"/snap/|/var/lib/(?:snapd|flatpak)/|.*/\.local/share/flatpak/")
+# What a script that starts Thunderbird runs, when it says so in one word.
+_STARTS = re.compile(rb"(?<![^\s\"'=])(/[^\s\"'$;|&]+)/thunderbird(?:-bin)?(?![^\s\"';|&])")
+_MAX_TEXT = 65536
 
 Found = Dict[str, Any]
 
@@ -52,11 +60,12 @@ Found = Dict[str, Any]
 def look(name: str, platform: str, directory: str = "") -> Found:
     """``installed``, ``version`` (None where it does not tell) and ``path`` (None where there is none) of a program.
 
-    Of Thunderbird also ``others``, further directories it is in, and ``sandboxed``, kinds of installs that cannot be reached into.
-    directory: the one to look in, "" for all that are usual.
+    Of Thunderbird also ``others``, further directories it is in, ``sandboxed``, kinds of installs that cannot be reached into, and
+    ``named``, which is directory: the one to look in, "" for all that are usual.
     """
     if name == "thunderbird":
-        return thunderbird([directory] if directory else _places(platform), _SANDBOXED if platform == "linux" else {})
+        places = [directory] if directory else _places(platform)
+        return {**thunderbird(places, _SANDBOXED if platform == "linux" else {}), "named": directory}
     path = shutil.which(name, path=_PATH)
     if path is None:
         return {"installed": False, "version": None, "path": None}
@@ -68,11 +77,7 @@ def thunderbird(places: Sequence[str], sandboxed: Mapping[str, Sequence[str]]) -
     versions: Dict[str, Optional[str]] = {}
     for place in places:
         for path in sorted(glob.glob(place)) if "*" in place else [place]:
-            try:
-                with open(os.path.join(path, "application.ini"), encoding="utf-8", errors="replace") as stream:
-                    text = stream.read(65536)
-            except OSError:
-                continue
+            text = _text(os.path.join(path, "application.ini")).decode("utf-8", "replace")
             if re.search(r"^Name=Thunderbird\s*$", text, re.MULTILINE):
                 found = re.search(r"^Version=(\S+)", text, re.MULTILINE)
                 versions.setdefault(path, found.group(1) if found else None)
@@ -86,10 +91,26 @@ def thunderbird(places: Sequence[str], sandboxed: Mapping[str, Sequence[str]]) -
     }
 
 
+def _text(path: str) -> bytes:
+    """The beginning of a regular file, nothing where there is none. Who can write to the directory can leave a pipe there."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    with os.fdopen(handle, "rb") as stream:
+        return stream.read(_MAX_TEXT) if stat.S_ISREG(os.fstat(handle).st_mode) else b""
+
+
 def _places(platform: str) -> List[str]:
-    """Directories Thunderbird may be in; the one that its command leads to comes first."""
+    """Directories Thunderbird may be in; those that its command leads to come first."""
     command = shutil.which("thunderbird", path=_PATH)
-    return [*([os.path.dirname(os.path.realpath(command))] if command else []), *_THUNDERBIRD.get(platform, ())]
+    leads: List[str] = []
+    if command:
+        real = os.path.realpath(command)
+        text = _text(real)
+        started = _STARTS.findall(text) if text.startswith(b"#!") else []
+        leads = [os.path.dirname(real), *(os.path.realpath(os.fsdecode(path)) for path in started)]
+    return [*(place for place in leads if not _INSIDE.match(place + "/")), *_THUNDERBIRD.get(platform, ())]
 
 
 def version_in(text: str) -> Optional[str]:

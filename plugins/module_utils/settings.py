@@ -20,6 +20,7 @@ from ansible_collections.msp.charter_mail.plugins.module_utils import (
     payload,
     persons,
     prefs_js,
+    programs,
     thunderbird_profiles,
 )
 from ansible_collections.msp.charter_mail.plugins.module_utils.stored import Settings
@@ -30,18 +31,29 @@ MAX_BYTES = persons.MAX_EVIDENCE
 MAX_PROFILES = persons.MAX_GLOB  # per directory of profiles
 MAX_ACCOUNTS = 200  # per file
 
-# Directories of profiles.ini, below the home. Source: the snap's and the flatpak's own recipes (comm-central
-# taskcluster/docker/tb-snap, tb-flatpak); the flatpak's id was org.mozilla.Thunderbird before.
+
+class _Folder(NamedTuple):
+    """A directory of profiles.ini, below the home. ``kind``: of the sandbox whose it is, "" for none; ``installs``: where that is
+    installed, below the root or, with a relative path, below the home."""
+
+    path: str
+    kind: str = ""
+    installs: Tuple[str, ...] = ()
+
+
+# Source: the snap's and the flatpak's own recipes (comm-central taskcluster/docker/tb-snap, tb-flatpak); the flatpak's id was
+# org.mozilla.Thunderbird before.
 _THUNDERBIRD = {
     "linux": (
-        ".thunderbird",
-        "snap/thunderbird/common/.thunderbird",
-        ".var/app/org.mozilla.thunderbird/.thunderbird",
-        ".var/app/org.mozilla.thunderbird_esr/.thunderbird",
-        ".var/app/org.mozilla.Thunderbird/.thunderbird",
+        _Folder(".thunderbird"),
+        _Folder("snap/thunderbird/common/.thunderbird", "snap", programs.SNAP),
+        *(
+            _Folder(".var/app/%s/.thunderbird" % name, "flatpak", (programs.FLATPAK % name, programs.OWN_FLATPAK % name))
+            for name in programs.FLATPAKS
+        ),
     ),
-    "macos": ("Library/Thunderbird",),
-    "windows": ("AppData/Roaming/Thunderbird",),
+    "macos": (_Folder("Library/Thunderbird"),),
+    "windows": (_Folder("AppData/Roaming/Thunderbird"),),
 }
 # Where profiles are below that when nothing says where.
 _PROFILES = {"linux": "", "macos": "/Profiles", "windows": "/Profiles"}
@@ -51,15 +63,15 @@ _MSMTP = (".msmtprc", ".config/msmtp/config")
 _MBSYNC = (".config/isyncrc", ".mbsyncrc")
 _AERC = ".config/aerc/accounts.conf"
 
-Found = Dict[str, List[Dict[str, Any]]]  # accounts, problems
+Found = Dict[str, List[Dict[str, Any]]]  # accounts, problems, sandboxed
 
 
-def look(logins: List[str], programs: List[str], root: str, platform: str) -> Found:
+def look(logins: List[str], wanted: List[str], root: str, platform: str) -> Found:
     """What the programs of these people have stored, in the order of logins, programs and files.
 
-    ``accounts``: {login, program, file, used, email, incoming, outgoing, managed}; used is false in a profile that the program does
-    not open by itself. ``problems``: {login, program, file, message} for what could not be read; ``file`` is "" when the person's home
-    cannot be looked at.
+    wanted: names of programs. ``accounts``: {login, program, file, used, email, incoming, outgoing, managed}; used is false in a profile
+    that the program does not open by itself. ``problems``: {login, program, file, message} for what could not be read; ``file`` is "" when
+    the person's home cannot be looked at. ``sandboxed``: {login, program, kind} for a flatpak that the person alone has installed.
     """
     seen: Dict[str, Found] = {}
     tasks: List[Tuple[persons.Person, persons.Work]] = []
@@ -68,26 +80,26 @@ def look(logins: List[str], programs: List[str], root: str, platform: str) -> Fo
         if root:
             below = payload.home_below(platform, login)
             shown = "C:" + below[2:] if platform == "windows" else below
-            seen[login] = _home(_Home(root.rstrip("/"), below, shown), programs, platform)
+            seen[login] = _home(_Home(root.rstrip("/"), below, shown), wanted, platform)
         elif person is None:
-            seen[login] = _nothing(programs, "this machine has no login %s" % login)
+            seen[login] = _nothing(wanted, "this machine has no login %s" % login)
         elif os.geteuid() not in (0, person.uid):
-            seen[login] = _nothing(programs, "without root rights only the own home can be read")
+            seen[login] = _nothing(wanted, "without root rights only the own home can be read")
         else:
             seen[login] = {}
-            tasks.append((person, functools.partial(_home, _Home("", person.home, person.home), programs, platform)))
+            tasks.append((person, functools.partial(_home, _Home("", person.home, person.home), wanted, platform)))
     for number, answer in persons.each(tasks):
         nothing = isinstance(answer, persons.NotDone)
-        seen[tasks[number][0].login] = _nothing(programs, str(answer)) if nothing else answer
-    found: Found = {"accounts": [], "problems": []}
+        seen[tasks[number][0].login] = _nothing(wanted, str(answer)) if nothing else answer
+    found: Found = {"accounts": [], "problems": [], "sandboxed": []}
     for login, theirs in seen.items():
         for kind, entries in theirs.items():
             found[kind] += [{"login": login, **entry} for entry in entries]
     return found
 
 
-def _nothing(programs: List[str], message: str) -> Found:
-    return {"accounts": [], "problems": [{"program": program, "file": "", "message": message} for program in programs]}
+def _nothing(wanted: List[str], message: str) -> Found:
+    return {"accounts": [], "problems": [{"program": program, "file": "", "message": message} for program in wanted]}
 
 
 class _Home(NamedTuple):
@@ -100,17 +112,19 @@ class _Home(NamedTuple):
         return self.root + self.inside
 
 
-def _home(home: _Home, programs: List[str], platform: str) -> Found:
+def _home(home: _Home, wanted: List[str], platform: str) -> Found:
     """Everything below one home. Runs with the rights of the person."""
-    found: Found = {"accounts": [], "problems": []}
+    found: Found = {"accounts": [], "problems": [], "sandboxed": []}
     for program in PROGRAMS:
-        if program not in programs:
+        if program not in wanted:
             continue
         search = _Search(home, program, found)
         if program == "thunderbird":
             for folder in _THUNDERBIRD[platform]:
-                for profile in search.profiles(folder, folder + _PROFILES[platform]):
-                    search.read(profile.path + "/prefs.js", prefs_js.accounts, profile.used)
+                there = search.installed(folder)
+                for profile in search.profiles(folder.path, folder.path + _PROFILES[platform]):
+                    used = profile.used and there and (bool(folder.kind) or platform != "linux" or search.may_open(profile.path))
+                    search.read(profile.path + "/prefs.js", prefs_js.accounts, used)
         elif platform != "windows" and program == "msmtp":
             for path in _MSMTP:
                 if search.read(path, msmtprc.accounts):
@@ -148,14 +162,43 @@ class _Search:
     def _bytes(self, path: str) -> Optional[bytes]:
         """What is in a file, None where there is none; nothing for one that cannot be read, which is told."""
         try:
-            return _content(self._anchor(path), path)
+            return self._look_into(path)
         except (OSError, paths.Refused) as error:
             self._problem(path, _reason(error))
             return b""
 
-    def _anchor(self, path: str) -> paths.Anchor:
-        # Outside the home the person reads what the person can read.
-        return paths.Anchor(self.home.path if not path.startswith("/") else self.home.root or "/", "home")
+    def _look_into(self, path: str) -> Optional[bytes]:
+        """The bytes of a file, None where there is none. Raises paths.Refused and OSError."""
+        found: Optional[bytes]
+        if path.startswith("/") and not self.home.root:
+            # Outside the home the person reads what the person can read, through directories that nobody may list as well.
+            folder, name = os.path.split(path)
+            found = _content(paths.Anchor(folder, "home"), name)
+        else:
+            found = _content(paths.Anchor(self.home.root if path.startswith("/") else self.home.path, "home"), path)
+        return found
+
+    def installed(self, folder: _Folder) -> bool:
+        """Whether the program that has its profiles there can be started. Of one without a sandbox the whole run knows."""
+        if not folder.kind:
+            return True
+        there = [path for path in folder.installs if os.path.lexists(self._place(path))]
+        if there and not any(path.startswith("/") for path in there):
+            self.found["sandboxed"].append({"program": self.program, "kind": folder.kind})
+        return bool(there)
+
+    def may_open(self, profile: str) -> bool:
+        """Whether the install that had this profile last is still there. Each install opens a profile of its own: that of one which is
+        gone is opened by none."""
+        try:
+            content = self._look_into(profile + "/compatibility.ini")
+        except (OSError, paths.Refused):
+            return True  # what is wrong with the profile itself is told by who reads it
+        last = thunderbird_profiles.last_install(content or b"")
+        return not last or os.path.lexists(self._place(last) + "/application.ini")
+
+    def _place(self, path: str) -> str:
+        return (self.home.root if path.startswith("/") else self.home.path + "/") + path
 
     def profiles(self, folder: str, usual: str) -> List[thunderbird_profiles.Profile]:
         """The profiles that the files of a directory below the home name; where they name none, those in the directory `usual`."""
@@ -183,7 +226,7 @@ class _Search:
     def _names(self, relative: str) -> Optional[List[str]]:
         """What directories() looks through; None for what cannot be read, which is told."""
         try:
-            names: List[str] = _directories(self._anchor(relative), relative)
+            names: List[str] = _directories(paths.Anchor(self.home.path, "home"), relative)
         except (OSError, paths.Refused) as error:
             self._problem(relative, _reason(error))
             return None
@@ -206,7 +249,7 @@ def _reason(error: Exception) -> str:
 
 
 def _content(anchor: paths.Anchor, relative: str) -> Any:
-    """The bytes of a file, None where there is none. Raises paths.Refused and OSError."""
+    """What is in a file below a directory, see _Search._look_into()."""
     place = paths.locate(anchor, relative)
     try:
         found = paths.read(place)

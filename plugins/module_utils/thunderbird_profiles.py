@@ -3,8 +3,9 @@
 """Where a person's Thunderbird keeps its profiles: what profiles.ini and installs.ini say.
 
 Source: mozilla-central toolkit/profile/nsToolkitProfileService.cpp. ``[Profile0]`` has Path, which with ``IsRelative=1`` is below the
-directory of profiles.ini, and with 0 is an absolute path; each install of the program has its own default profile, named in installs.ini
-under the install's hash (and again in profiles.ini, as ``[Install…]``), and starts no other. ``Default=1`` is of times before that.
+directory of profiles.ini, and with 0 is an absolute path; each install of the program has its own default profile, named in profiles.ini
+as ``[Install…]`` with the install's hash, and starts no other. installs.ini is a copy of that, which counts only where profiles.ini is of
+a version from before (no ``Version`` in ``[General]``). ``Default=1`` is of that time, too.
 
 Runs on targets: Python 3.8, standard library only.
 """
@@ -53,12 +54,22 @@ def profiles(root: str, profiles_ini: bytes, installs_ini: bytes) -> List[Profil
         for name, section in listed.items()
         if name.startswith("Profile") and section.get("Path")
     }
-    defaults = [section.get("Default", "") for section in read(installs_ini).values()]
+    copy = {} if listed.get("General", {}).get("Version") else read(installs_ini)
+    defaults = [section.get("Default", "") for section in copy.values()]
     defaults += [section.get("Default", "") for name, section in listed.items() if name.startswith("Install")]
     used = [_path(root, default, not default.startswith("/")) for default in defaults if default]
     used = used or [own[name] for name in own if listed[name].get("Default") == "1"] or list(own.values())
     every = list(dict.fromkeys(used + list(own.values())))
     return [Profile(path, path in used) for path in every]
+
+
+def last_install(compatibility_ini: bytes) -> str:
+    """The directory of the install that opened a profile last, "" where its compatibility.ini does not say.
+
+    Source: mozilla-central toolkit/xre/nsAppRunner.cpp, WriteVersion.
+    """
+    found = read(compatibility_ini).get("Compatibility", {}).get("LastPlatformDir", "")
+    return found if found.startswith("/") else ""
 
 
 def _path(root: str, path: str, relative: bool) -> str:

@@ -69,7 +69,7 @@ programs:
   type: dict
   sample:
     msmtp: {installed: true, version: 1.8.28, path: /usr/bin/msmtp}
-    thunderbird: {installed: true, version: 140.4.0, path: /opt/thunderbird, others: [], sandboxed: [snap]}
+    thunderbird: {installed: true, version: 140.4.0, path: /opt/thunderbird, others: [], sandboxed: [snap], named: ''}
 people:
   description: Addresses that earlier runs have written files for, sorted.
   returned: always

@@ -13,8 +13,8 @@ author: charter-mail contributors
 description:
   - Reads the programs' own files (Thunderbird's C(prefs.js) of every profile, C(~/.msmtprc) or C(~/.config/msmtp/config),
     C(~/.config/isyncrc) and C(~/.mbsyncrc), C(~/.config/aerc/accounts.conf)) and returns the accounts in them in one shape, with the
-    defaults that a program does not store filled in. Thunderbird's profiles are those that C(profiles.ini) and C(installs.ini) name,
-    wherever they are. One round trip for all people of a machine. Changes nothing.
+    defaults that a program does not store filled in. Thunderbird's profiles are those that C(profiles.ini) names, wherever
+    they are. One round trip for all people of a machine. Changes nothing.
   - Files below a home are read with the rights of the person, never as root. A link that leads out of the home is refused.
   - Returns hosts, ports, transport security, addresses and user names. No password and nothing else of a file is returned.
   - What could not be read is in RV(problems) and never an error of the task.
@@ -75,13 +75,23 @@ accounts:
       type: str
       sample: jane
     program:
-      description: V(thunderbird), V(msmtp) or V(mbsync).
+      description: V(thunderbird), V(msmtp), V(mbsync) or V(aerc).
       type: str
       sample: thunderbird
     file:
       description: The file as the machine knows it, without the prefix O(root).
       type: str
       sample: /home/jane/.thunderbird/x1y2z3.default-release/prefs.js
+    used:
+      description: >-
+        Whether the program opens this file by itself, as far as can be told. Not so in a profile that is no install's default, and in those
+        of a Thunderbird, a snap or a flatpak that is not there any more.
+      type: bool
+      sample: true
+    managed:
+      description: Whether the account has the mark of those that this collection makes. Programs but Thunderbird keep none.
+      type: bool
+      sample: false
     email:
       description: Address that mail is sent from. Empty where the program stores no plain address.
       type: str
@@ -98,6 +108,12 @@ accounts:
         in. Always none for mbsync.
       type: dict
       sample: {protocol: smtp, host: smtp.example.net, port: 587, security: starttls, username: jane@example.org}
+sandboxed:
+  description: Programs that somebody alone has installed in a sandbox, where the machine has not.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{login: jane, program: thunderbird, kind: flatpak}]
 problems:
   description: What could not be read or understood. C(file) is empty when the home cannot be looked at.
   returned: always

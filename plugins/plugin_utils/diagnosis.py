@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..module_utils.masking import mask
+from .comparison import NAMES, Finding
 from .problem import printable
 from .results import DOES, FAILED
-
-if TYPE_CHECKING:
-    from .comparison import Finding
 
 Node = dict[str, Any]
 
@@ -46,7 +44,7 @@ _FILES = {
     "drift": ("fail", f"was changed by hand: {RUN}, which puts it back"),
     "conflict": ("fail", f"was changed by hand and is out of date: {RUN}"),
     "pending": ("fail", f"is out of date: {RUN}"),
-    "removed": ("fail", f"belongs to somebody who is gone: {RUN}, which removes it"),
+    "removed": ("fail", f"is not wanted there any more: {RUN}, which removes it"),
     "foreign": ("warn", "is the person's own and is left alone"),
     "blocked": ("warn", "waits for the program to be closed"),
     "waiting": ("warn", "cannot be removed while the home is not there"),
@@ -57,6 +55,8 @@ _FILES = {
     "refused": ("fail", "cannot be written"),
     "failed": ("fail", "cannot be written"),
 }
+# Those of them that a run makes good.
+_WRITTEN = frozenset(state for state, (_, said) in _FILES.items() if RUN in said)
 # Programs that make accounts themselves, and put them right, from what a run has prepared.
 _TAKES_UP = ("thunderbird",)
 _WORST = ("fail", "warn", "ok", "skip")
@@ -332,9 +332,13 @@ def _settings(findings: Sequence[Finding], written: Mapping[str, Mapping[str, An
 
 def _remedy(found: Finding, files: Sequence[Mapping[str, Any]]) -> str:
     """What puts it right: what this project does next, or the program itself where all is prepared."""
-    mine = [entry["state"] for entry in files if entry["program"] == found.program and found.address in entry["people"]]
-    if found.program not in _TAKES_UP or not mine or set(mine) != {"unchanged"}:
+    mine = {entry["state"] for entry in files if entry["program"] == found.program and found.address in entry["people"]}
+    if not mine or mine & _WRITTEN:
         return f": {RUN}"
+    if mine != {"unchanged"}:
+        return ""  # what is in the way of it is said below, with what to do about that
+    if found.program not in _TAKES_UP:
+        return f"; its file is up to date, so another run changes nothing: look which file {NAMES.get(found.program, found.program)} reads"
     does = "puts that right" if found.state == "differs" else "takes the account up"
     return f"; it {does} when the person starts it next"
 

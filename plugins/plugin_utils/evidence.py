@@ -50,25 +50,54 @@ def judge(
     return found
 
 
-def not_there(people: Sequence[Any], programs: Sequence[str], installs: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def not_there(
+    people: Sequence[Any], programs: Sequence[str], installs: Mapping[str, Mapping[str, Any]], sandboxed: Sequence[Mapping[str, Any]] = ()
+) -> Iterator[dict[str, Any]]:
     """Outcomes for programs that the machine does not have, or that cannot be reached there.
 
     programs: those that this task is about. installs: what mail_facts returned of them; where it does not know, nothing is said.
+    sandboxed: of settings.look(): who has which program as what, beside what the machine has.
     """
     for program in programs:
         install = installs.get(program) or {}
-        addresses = sorted({each["address"] for person in people for each in person["accounts"] if program in each["programs"]})
-        if addresses and install.get("installed") is False:
-            name, kinds = NAMES.get(program, program), install.get("sandboxed") or []
-            state, message = "not_installed", f"{name} is not installed; install it, then run again"
-            if kinds:
-                state = "out_of_reach"
-                only = f"{name} is here as a {' and a '.join(kinds)} only, which this cannot reach into"
-                message = f"{only}; install the distribution's package, or the maker's archive in /opt"
-            yield _outcome(name, program, addresses, state, message)
-        elif addresses and install.get("others"):
-            others = " and ".join(install["others"])
-            message = f"there is another one in {others}, which is left alone; name the one that people start with thunderbird_install_dir"
+        machines = tuple(install.get("sandboxed") or ())
+        waiting: dict[tuple[str, ...], list[str]] = {}  # who waits for it, by the kinds of it that they have
+        for person in people:
+            own = [entry["kind"] for entry in sandboxed if (entry["login"], entry["program"]) == (person["login"], program)]
+            kinds = tuple(dict.fromkeys([*machines, *own]))
+            if addresses := [each["address"] for each in person["accounts"] if program in each["programs"]]:
+                waiting.setdefault(kinds, []).extend(addresses)
+        if install.get("installed") is False:
+            for kinds, addresses in waiting.items():
+                state, message = _nowhere(program, kinds, str(install.get("named") or ""))
+                whose = sorted(set(addresses))
+                # Where people of one machine have it in different ways, each sentence says of whom it is.
+                message += f" ({', '.join(whose)})" if len(waiting) > 1 else ""
+                yield _outcome(NAMES.get(program, program), program, whose, state, message)
+        elif waiting and install.get("installed"):
+            yield from _elsewhere(program, install, waiting)
+
+
+def _nowhere(program: str, kinds: Sequence[str], named: str) -> tuple[str, str]:
+    """State and sentence for a program that is not there; named: the one directory that was looked in."""
+    name = NAMES.get(program, program)
+    if named:
+        return "not_installed", f"{name} is not in {named}, which {program}_install_dir names; correct that, or install it there"
+    if not kinds:
+        return "not_installed", f"{name} is not installed; install it, then run again"
+    only = f"{name} is here as a {' and a '.join(kinds)} only, which this cannot reach into"
+    return "out_of_reach", f"{only}; install the distribution's package, or the maker's archive in /opt"
+
+
+def _elsewhere(program: str, install: Mapping[str, Any], having: Mapping[tuple[str, ...], Sequence[str]]) -> Iterator[dict[str, Any]]:
+    """What of a program that was set up is there once more, where nothing was."""
+    if others := " and ".join(install.get("others") or ()):
+        message = f"there is another one in {others}, which is left alone; name the one that people start with {program}_install_dir"
+        yield _outcome(install["path"], program, [], "unchanged", message)
+    for kinds, addresses in having.items():
+        if kinds:
+            what = f"{NAMES.get(program, program)} is here as a {' and a '.join(kinds)}, too, which this cannot reach into"
+            message = f"{what}; who starts that one ({', '.join(sorted(set(addresses)))}) does not get the accounts"
             yield _outcome(install["path"], program, [], "unchanged", message)
 
 

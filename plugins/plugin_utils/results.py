@@ -23,8 +23,9 @@ OUTCOMES = {
     "missing": "",
     "pending": "",
     "created": "",
-    "removed": "removed",
     "unchanged": "",
+    # Only where that is all: a file that has moved to another directory is removed from the first.
+    "removed": "removed",
 }
 # Outcomes that fail the run.
 FAILED = ("failed", "refused", "no_login", "not_installed", "out_of_reach", "own_account")

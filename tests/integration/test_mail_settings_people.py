@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,44 @@ def test_a_person_s_own_files_are_read(homes: tuple[persons.Person, Path, person
     jane, home, _, _ = homes
     write(jane, home / ".msmtprc", RC.format("jane.test"))
     assert look(jane) == (["jane.test"], [])
+
+
+PREFS = """user_pref("mail.accountmanager.accounts", "a");
+user_pref("mail.account.a.server", "s");
+user_pref("mail.server.s.type", "imap");
+user_pref("mail.server.s.hostname", "{}");
+user_pref("mail.server.s.userName", "jane@example.org");
+"""
+
+
+@pytest.fixture
+def shelf() -> Iterator[Path]:
+    """A directory outside the homes that people may go through and not list, as /home often is."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
+def test_a_profile_elsewhere_is_read_with_the_person_s_rights(
+    homes: tuple[persons.Person, Path, persons.Person, Path], shelf: Path
+) -> None:
+    jane, home, john, other = homes
+    write(john, other / ".thunderbird/p/prefs.js", PREFS.format("john.test"))
+    other.chmod(0o700)
+    for number, person in enumerate((jane, john)):
+        (shelf / f"{number}").mkdir(mode=0o700)
+        (shelf / f"{number}/prefs.js").write_text(PREFS.format(f"shelf-{number}.test"))
+        for path in (shelf / f"{number}", shelf / f"{number}/prefs.js"):
+            os.chown(path, person.uid, person.gid)
+    (shelf / "link").symlink_to(other / ".thunderbird/p")
+    (shelf / "file").touch()
+    places = [shelf / "0", shelf / "1", shelf / "link", shelf / "file", other / ".thunderbird/p", Path("/root"), shelf / "nowhere"]
+    lines = [f"[Profile{number}]\nIsRelative=0\nPath={path}\n" for number, path in enumerate(places)]
+    write(jane, home / ".thunderbird/profiles.ini", "".join(lines))
+    hosts, problems = look(jane)
+    assert hosts == ["shelf-0.test"]
+    refused = ("prefs.js", "no right to it: Permission denied")
+    assert problems == [refused, refused, ("prefs.js", "it is not a directory"), refused, refused]
 
 
 def test_a_link_to_somebody_else_s_file_is_not_read(homes: tuple[persons.Person, Path, persons.Person, Path]) -> None:

@@ -127,6 +127,19 @@ def test_where_all_is_prepared_the_remedy_is_the_program_s_next_start(state: str
     assert said(file(cfg, "unchanged", program="thunderbird")) == f"; it {right} when the person starts it next."
     assert said(file(cfg, "pending", program="thunderbird")) == ": run provision-mail.yml."
     assert said(file("/home/jane/.msmtprc", "unchanged")) == ": run provision-mail.yml.", "of another program"
+    for stuck in ("not_installed", "out_of_reach", "no_login", "refused", "failed"):
+        assert said(file(cfg, "unchanged", program="thunderbird"), file("thunderbird", stuck, "why", "thunderbird")) == "."
+
+
+@pytest.mark.parametrize("state", ["foreign", "blocked", "no_login", "not_installed", "refused", "failed"])
+def test_what_a_run_would_not_change_is_no_reason_to_run(state: str) -> None:
+    """The file says itself what is in the way."""
+    lacks = Finding("jane@example.org", "jane", "msmtp", "send", False, "missing", "msmtp has no account", "")
+    text = "\n".join(shown(diagnose([SOUND], findings=[lacks], files=[file("/home/jane/.msmtprc", state, "the reason")])))
+    assert "msmtp has no account." in text and "/home/jane/.msmtprc" in text and "(the reason)" in text
+    assert "provision-mail.yml" not in text
+    text = "\n".join(shown(diagnose([SOUND], findings=[lacks], files=[file("/home/jane/.msmtprc", "unchanged")])))
+    assert "msmtp has no account; its file is up to date, so another run changes nothing: look which file msmtp reads." in text
 
 
 def test_an_own_account_that_stays_is_told_with_what_to_press_and_once() -> None:

@@ -95,6 +95,26 @@ def test_a_program_that_is_not_there_is_said_once_per_machine() -> None:
     ((state, message),) = told(installed=True, path="/usr/lib/thunderbird", others=["/opt/thunderbird"])
     assert state == "unchanged" and "another one in /opt/thunderbird, which is left alone" in message
     assert not list(evidence.not_there([person("msmtp")], ["thunderbird"], {"thunderbird": {"installed": False}})), "nobody is to have it"
+    ((state, message),) = told(installed=False, named="/opt/tb", sandboxed=["snap"])
+    assert state == "not_installed"
+    assert message == "Thunderbird is not in /opt/tb, which thunderbird_install_dir names; correct that, or install it there"
+    ((state, message),) = told(installed=True, path="/usr/lib/thunderbird", others=[], sandboxed=["snap"])
+    assert state == "unchanged" and message.startswith("Thunderbird is here as a snap, too, which this cannot reach into;")
+    assert message.endswith("who starts that one (jane@example.org) does not get the accounts")
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_flatpak_that_one_person_has_is_said_of_that_person(installed: bool) -> None:
+    joe = {"login": "joe", "accounts": [{"address": "joe@example.org", "programs": ["thunderbird"]}]}
+    own = [{"login": "jane", "program": "thunderbird", "kind": "flatpak"}]
+    install = {"thunderbird": {"installed": installed, "path": "/usr/lib/thunderbird", "sandboxed": []}}
+    found = list(evidence.not_there([person("thunderbird"), joe], ["thunderbird"], install, own))
+    if installed:
+        (note,) = found
+        assert note["state"] == "unchanged" and "as a flatpak, too" in note["message"] and f"({ADDRESS})" in note["message"]
+    else:
+        assert [(each["people"], each["state"]) for each in found] == [([ADDRESS], "out_of_reach"), (["joe@example.org"], "not_installed")]
+        assert found[1]["message"] == "Thunderbird is not installed; install it, then run again (joe@example.org)"
 
 
 @pytest.mark.parametrize(

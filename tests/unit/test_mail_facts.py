@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
+import signal
 import tempfile
 from pathlib import Path
 
@@ -60,10 +62,58 @@ def test_thunderbird_is_found_where_it_is(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "snap").mkdir()
     (tmp_path / "snap/current").symlink_to("1234")
     assert programs.look("thunderbird", "linux") == {
-        **{"installed": True, "version": "140.4.0", "path": str(here), "others": [f"{opt}/a/thunderbird"], "sandboxed": ["snap"]}
+        **{"installed": True, "version": "140.4.0", "path": str(here), "others": [f"{opt}/a/thunderbird"], "sandboxed": ["snap"]},
+        "named": "",
     }
     assert programs.look("thunderbird", "linux", f"{opt}/a/thunderbird")["version"] == "128.0"
     assert not programs.look("thunderbird", "linux", f"{opt}/firefox")["installed"]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        '#!/bin/sh\nexec {place}/thunderbird "$@"\n',
+        "#!/bin/bash\nMOZ_LIB_DIR=/nowhere\nTHERE='{place}/thunderbird-bin'\nexec \"$THERE\"\n",
+    ],
+)
+def test_thunderbird_is_found_where_a_script_starts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    place = install(tmp_path / "apps/tb")
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin/thunderbird"
+    command.write_text(script.format(place=place))
+    command.chmod(0o755)
+    monkeypatch.setattr(programs, "_PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(programs, "_THUNDERBIRD", {"linux": ()})
+    assert programs.look("thunderbird", "linux")["path"] == str(place)
+
+
+def test_what_leads_into_a_sandbox_is_no_install_to_write_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The transitional package's script starts the snap, whose files are read-only."""
+    place = install(tmp_path / "snap/thunderbird/42/usr/lib/thunderbird")
+    (tmp_path / "thunderbird").write_text(f"#!/bin/sh\nexec {place}/thunderbird\n")
+    (tmp_path / "thunderbird").chmod(0o755)
+    monkeypatch.setattr(programs, "_PATH", str(tmp_path))
+    monkeypatch.setattr(programs, "_THUNDERBIRD", {"linux": ()})
+    assert programs.look("thunderbird", "linux")["installed"]
+    monkeypatch.setattr(programs, "_INSIDE", re.compile(re.escape(f"{tmp_path}/snap/")))
+    assert not programs.look("thunderbird", "linux")["installed"]
+    monkeypatch.undo()
+    for inside in ("/snap/thunderbird/42/usr/lib/thunderbird", "/var/lib/flatpak/app/x/y", "/home/jane/.local/share/flatpak/app/x"):
+        assert programs._INSIDE.match(inside + "/")
+    assert not programs._INSIDE.match("/opt/snap/thunderbird/")
+
+
+def test_a_pipe_in_place_of_thunderbird_holds_nobody_up(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    os.mkfifo(tmp_path / "x/application.ini")
+    here = install(tmp_path / "y")
+    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it waits for somebody to write to the pipe"))
+    signal.alarm(5)
+    try:
+        assert programs.thunderbird([f"{tmp_path}/*"], {})["path"] == str(here)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_program_is_asked_without_rights_and_not_forever(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ SECRET = "open-sesame"
 MSMTPRC = f"account a\nhost %s\nfrom jane@example.org\nauth on\nuser jane@example.org\npassword {SECRET}\npasswordeval {SECRET}\n"
 MBSYNCRC = f'IMAPAccount {SECRET}\nHost %s\nTLSType IMAPS\nUser jane@example.org\nPass "{SECRET}"\n'
 EVERY = list(settings.PROGRAMS)
+NOTHING: settings.Found = {"accounts": [], "problems": [], "sandboxed": []}
 
 
 def prefs(host: str) -> str:
@@ -88,14 +89,15 @@ def test_one_account_of_each_program(desk: Machine) -> None:
                 **{"incoming": {**incoming, "port": 993, "security": "tls"}, "outgoing": None},
             },
         ],
+        "sandboxed": [],
         "problems": [],
     }
     assert desk.hosts("msmtp") == ["smtp.example.net"]
 
 
 def test_a_home_with_nothing_and_no_home_are_no_problem(desk: Machine) -> None:
-    assert desk.look() == {"accounts": [], "problems": []}
-    assert settings.look(["nobody-here", "jane", "jane"], EVERY, str(desk.root), "linux") == {"accounts": [], "problems": []}
+    assert desk.look() == NOTHING
+    assert settings.look(["nobody-here", "jane", "jane"], EVERY, str(desk.root), "linux") == NOTHING
 
 
 def test_every_profile_of_every_kind_of_install(desk: Machine) -> None:
@@ -157,6 +159,57 @@ def test_which_profile_is_used_is_what_the_newest_of_the_files_says(desk: Machin
     assert used() == ["c.test"]
     desk.write(".thunderbird/installs.ini", "[4F96D1932A9F858E]\nDefault=b\nLocked=1\n")
     assert used() == ["b.test"]
+    desk.write(".thunderbird/profiles.ini", listed + "Default=1\n[General]\nVersion=2\n[Install4F96D1932A9F858E]\nDefault=a\n")
+    assert used() == ["a.test"], "installs.ini is only the copy of it"
+
+
+def test_the_profile_of_an_install_that_is_gone_is_opened_by_nobody(desk: Machine) -> None:
+    """Each install has a profile of its own: after Mozilla's archive came the distribution's package."""
+    installs = {"a": "/opt/thunderbird", "b": "/usr/lib/thunderbird", "c": ""}
+    lines = [f"[Install{name * 16}]\nDefault={name}\n[Profile{number}]\nPath={name}\n" for number, name in enumerate(installs)]
+    desk.write(".thunderbird/profiles.ini", "".join(lines) + "[General]\nVersion=2\n")
+    for name, place in installs.items():
+        desk.write(f".thunderbird/{name}/prefs.js", prefs(f"{name}.test"))
+        desk.write(f".thunderbird/{name}/compatibility.ini", f"[Compatibility]\nLastVersion=1\nLastPlatformDir={place}\n")
+    for place in ("opt", "usr/lib"):
+        (desk.root / place / "thunderbird").mkdir(parents=True)
+    (desk.root / "usr/lib/thunderbird/application.ini").touch()
+    (desk.root / "opt/thunderbird/charter-mail.cfg").touch()
+
+    def used() -> dict[str, bool]:
+        return {entry["incoming"]["host"]: entry["used"] for entry in desk.look("thunderbird")["accounts"]}
+
+    assert used() == {"a.test": False, "b.test": True, "c.test": True}
+    (desk.root / "opt/thunderbird/application.ini").touch()
+    assert used()["a.test"]
+    (desk.home / ".thunderbird/a/compatibility.ini").unlink()
+    os.mkfifo(desk.home / ".thunderbird/a/compatibility.ini")
+    desk.write(".thunderbird/b/compatibility.ini", b"[Compatibility]\nLastPlatformDir=/\0/\xff\n")
+    assert used() == {"a.test": True, "b.test": False, "c.test": True}
+
+
+@pytest.mark.parametrize(
+    ("folder", "install"),
+    [
+        ("snap/thunderbird/common", "/snap/thunderbird/current"),
+        ("snap/thunderbird/common", "/var/lib/snapd/snap/thunderbird/current"),
+        (".var/app/org.mozilla.Thunderbird", "/var/lib/flatpak/app/org.mozilla.Thunderbird/current"),
+        (".var/app/org.mozilla.thunderbird", "/home/jane/.local/share/flatpak/app/org.mozilla.thunderbird/current"),
+    ],
+)
+def test_what_a_sandbox_has_left_counts_only_while_it_is_installed(desk: Machine, folder: str, install: str) -> None:
+    desk.write(f"{folder}/.thunderbird/p/prefs.js", prefs("left.test"))
+
+    def look() -> tuple[list[bool], list[dict[str, Any]]]:
+        found = desk.look("thunderbird")
+        return [entry["used"] for entry in found["accounts"]], found["sandboxed"]
+
+    assert look() == ([False], [])
+    link = desk.root / install[1:]
+    link.parent.mkdir(parents=True)
+    link.symlink_to("x86_64/stable")
+    own = [{"login": "jane", "program": "thunderbird", "kind": "flatpak"}] if install.startswith("/home") else []
+    assert look() == ([True], own)
 
 
 def test_a_list_of_profiles_that_leads_astray(desk: Machine) -> None:

@@ -192,8 +192,9 @@ def test_any_bytes_are_read(data: bytes) -> None:
         assert found.incoming is None or found.incoming["protocol"] in ("imap", "pop")
 
 
+@pytest.mark.parametrize("user", ["jane@example.org", "jane"])
 @pytest.mark.parametrize("order", ["own,ours", "ours,own"])
-def test_the_identity_of_the_mailbox_receives_wherever_it_stands(order: str) -> None:
+def test_the_identity_of_the_mailbox_receives_wherever_it_stands(order: str, user: str) -> None:
     """A person may put an identity with another address, sent through another server, before the one of the mailbox."""
     prefs = {
         "mail.accountmanager.accounts": "a",
@@ -201,7 +202,7 @@ def test_the_identity_of_the_mailbox_receives_wherever_it_stands(order: str) -> 
         "mail.account.a.identities": order,
         "mail.server.s.type": "imap",
         "mail.server.s.hostname": "imap.example.org",
-        "mail.server.s.userName": "jane@example.org",
+        "mail.server.s.userName": user,
         "mail.identity.own.useremail": "me@elsewhere.test",
         "mail.identity.own.smtpServer": "elsewhere",
         "mail.identity.ours.useremail": "Jane@example.org",
