@@ -197,6 +197,11 @@ class CallbackModule(Default):
             self._say(inert(mask(line)))
         if self._report_dir:
             self._report()
+        if self._results.handouts and not self._results.office:
+            made = [person["state"] for person in self._results.handouts["people"]]
+            counts = ", ".join(f"{made.count(state)} {state}" for state in ("created", "updated", "removed", "unchanged") if state in made)
+            if counts:
+                self._say(f"Phones and Macs: {counts}. {self._results.handouts['dest']}/index.html")
         word = "refused" if self._refused else "done"
         if self._results.office and not self._refused:
             document = self._end(bool(context.CLIARGS.get("check")))

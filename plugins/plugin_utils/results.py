@@ -65,6 +65,7 @@ class Results:
         self._outcomes: dict[Key, list[tuple[str, str]]] = {}
         self._verified: set[Key] = set()
         self._profiles: dict[Key, str] = {}
+        self._said: dict[Key, str] = {}
 
     def take(self, module: str, machine: str, result: Mapping[str, Any]) -> None:
         """What a module of this collection (its name without the collection's) returned for a machine, whether it failed or not."""
@@ -82,7 +83,8 @@ class Results:
         found = {}
         for key, outcomes in self._outcomes.items():
             outcome, why = min(outcomes, key=lambda each: list(OUTCOMES).index(each[0]))
-            found[key] = Place(self._state(key, outcome), outcome, why)
+            # What a Mac says of a profile counts more than what became of the file that it came in.
+            found[key] = Place(self._state(key, outcome), outcome, self._said.get(key, why))
         return found
 
     def machines(self) -> dict[str, tuple[str, str]]:
@@ -137,6 +139,7 @@ class Results:
             for address in person["addresses"]:
                 key = (address, machine, "apple_mail")
                 self._profiles[key] = person["state"].replace("_", " ")
+                self._said[key] = person.get("message", "")
                 outcome = "removed" if person["state"] == "removed" and person["changed"] else "unchanged"
                 self._outcomes.setdefault(key, []).append((outcome, person.get("message", "")))
 

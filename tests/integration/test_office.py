@@ -323,7 +323,7 @@ def test_machines_of_other_platforms_are_named(office: Path) -> None:
     assert run.code == 0, run.out
     assert run.place("john@example.org", "win-01", "thunderbird") == ("not provisioned yet", "")
     assert "1 Windows machine, 1 person: not provisioned" in run.out
-    assert "(ink-01): put ink-01 into the group linux, windows or macos of hosts.yml" in run.out
+    assert "John Roe (ink-01): put ink-01 into the group linux, windows or macos of hosts.yml" in " ".join(run.out.split())
 
 
 def test_a_machine_that_does_not_answer_is_named_with_its_people(office: Path) -> None:
@@ -394,7 +394,7 @@ def test_offices_are_kept_where_the_technician_says(tmp_path: Path) -> None:
     env = {"OFFICES": str(tmp_path / "private"), "MAKEFLAGS": "--assume-old=.venv/runtime"}
     missing = command("make", "preview", "OFFICE=acme", cwd=ROOT, env=env)
     assert missing.code != 0
-    hint = missing.row("playbooks/new_office.yml")
+    hint = missing.row("make office OFFICE=acme")
     assert f"There is no {tmp_path}/private/acme." in hint
     made = play("playbooks/new_office.yml", "-e", "office=acme", env=env)
     assert made.code == 0, made.out

@@ -31,7 +31,7 @@ JUNK: dict[str, bytes] = {
     "old/staff.csv": b"address,full_name\nold@example.org,Old\n",
     "contract/README": b"desk-95\n",
 }
-SECOND = {"Staff.csv": SHEET.encode(), "staff - Copy.csv": b"address;full_name\n", "staff.xlsx": WORKBOOK, "staff (1).ods": WORKBOOK}
+SECOND = {"Staff.csv": SHEET.encode(), "staff - Copy.csv": b"address;full_name\n", "Staff.xlsx": WORKBOOK, "staff (1).ods": WORKBOOK}
 
 
 @pytest.fixture
@@ -71,20 +71,20 @@ def test_nothing_but_the_two_sources_is_read_and_a_second_sheet_is_named(office:
     assert after == before and sorted(after["_meta"]["hostvars"]) == ["desk-01", "desk-02"]
     assert said.count("WARNING") == len(SECOND)
     for name in SECOND:
-        assert f"{office}/{name} is not read: the people of an office are in staff.csv" in said
+        assert f"{office}/{name} is not read: the list of an office is called staff.csv, staff.ods, staff.xls or staff.xlsx" in said
     run = play("playbooks/preview_mail.yml", "-i", office.parent, "-e", f"mail_preview_dir={tmp_path}/seen", env=env)
     assert run.code == 0 and "acme: 3 people. 3 " in run.out, run.out
 
 
 def test_a_sheet_under_another_name_is_no_sheet_and_stops_the_run(office: Path) -> None:
     (office / "staff.csv").rename(office / "Staff.csv")
-    put(office, {"staff.xlsx": WORKBOOK})
+    put(office, {"staff 2.xlsx": WORKBOOK})
     run = play("playbooks/preview_mail.yml", "-i", office)
     assert run.code != 0
-    assert run.row("no people: neither").startswith(
-        f"no people: neither {office}/staff.csv nor mail_accounts in the inventory is there. The "
+    assert (
+        f"no people: neither {office}/staff.csv (or staff.ods, staff.xls, staff.xlsx) nor mail_accounts in the inventory is there. "
+        "The list has to have one of these names; there is Staff.csv and staff 2.xlsx." in run.out
     )
-    assert 'has to be called staff.csv, saved as "CSV UTF-8"; there is Staff.csv and staff.xlsx.' in run.out
 
 
 def test_an_office_names_other_sources_of_machines(office: Path) -> None:
