@@ -399,9 +399,9 @@ def resolve_people(rows: Iterable[Mapping[str, Any]], policy: Policy) -> list[Pe
         logins.setdefault(_text(row, "login"), []).append(row)
     people = []
     for login in sorted(logins):
-        mine = enumerate(_in_order(logins[login], policy.primaries.get(login, "")))
-        accounts = [account_of(row, policy, primary=place == 0) for place, row in mine]
-        people.append(Person(login=login, full_name=_text(logins[login][0], "full_name"), accounts=accounts))
+        mine = _in_order(logins[login], policy.primaries.get(login, ""))
+        accounts = [account_of(row, policy, primary=place == 0) for place, row in enumerate(mine)]
+        people.append(Person(login=login, full_name=_text(mine[0], "full_name"), accounts=accounts))
     return people
 
 
@@ -449,14 +449,15 @@ def device_owners(
     for (_whose, mine), identity in zip(everybody, identities, strict=True):
         places = {_address(row): on for row, on in reversed(mine)}
         accounts: list[Account] = []
-        for row in _in_order([row for row, _ in mine], identity):
+        ordered = _in_order([row for row, _ in mine], identity)
+        for row in ordered:
             on = places[_address(row)]
             accounts.append(account_of(row, machines[on[0]].policy if on else policy, primary=not accounts))
         macs = sorted({name for _, on in mine for name in on if machines[name].policy.platform == "macos"})
         having = {name.lower() for row, _ in mine for name in _words(row, "phones")} | ({"macos"} if macs else set())
         owner = DeviceOwner(
             identity=identity or accounts[0]["address"],
-            full_name=_text(mine[0][0], "full_name"),
+            full_name=_text(ordered[0], "full_name"),
             login=accounts[0]["login"],
             accounts=accounts,
             devices=[name for name in DEVICES if name in having],

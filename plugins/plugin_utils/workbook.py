@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import datetime
 import io
-import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -50,7 +49,7 @@ def tables(data: bytes, name: str) -> list[Table] | Problem:
 
 def _called(name: str, title: str) -> str:
     # Brackets mean something else where a problem is: a list in YAML.
-    return f"{name}, sheet {re.sub(r'[[]', '(', title)}"
+    return f"{name}, sheet {title.replace('[', '(')}"
 
 
 def _rows(sheet: Any) -> Iterator[tuple[int, list[Cell]]]:
