@@ -12,10 +12,11 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; 
 	"$$p" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
 BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+PLAY = @$(RUN) sh contrib/play.sh -i $(OFFICES)/$(OFFICE)
 
 .PHONY: help
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | sort | expand -t 14
+	@sed -n -e 's/^#: \(.*\)/\n\1/p' -e 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 14
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later with venv is missing (Debian: apt-get install python3-venv)" >&2; exit 1; }
@@ -32,25 +33,55 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	@touch $@ .venv/runtime
 
-.PHONY: provision
-provision: office .venv/runtime ## provision an office (OFFICE=example; ARGS="--check --diff")
-	@$(RUN) ansible-playbook -i $(OFFICES)/$(OFFICE) provision-mail.yml $(ARGS)
-
-.PHONY: preview
-preview: office .venv/runtime ## render what an office would get below build/preview/, contacting no machine
-	@$(RUN) ansible-playbook -i $(OFFICES)/$(OFFICE) playbooks/preview_mail.yml $(ARGS)
+#: An office (OFFICE=example; a client's OFFICE=acme, in the folder that OFFICES names; more for Ansible with ARGS="--limit desk-07")
 
 .PHONY: office
-office:
+office: .venv/runtime ## make the folder of a new office
+	@$(RUN) sh contrib/play.sh playbooks/new_office.yml -e office=$(OFFICE) $(ARGS)
+
+.PHONY: preview
+preview: there .venv/runtime ## render what an office would get below build/preview/, contacting no machine
+	$(PLAY) playbooks/preview_mail.yml $(ARGS)
+
+.PHONY: check
+check: there .venv/runtime ## what provision would change, in words; changes nothing
+	$(PLAY) provision-mail.yml --check --diff $(ARGS)
+
+.PHONY: provision
+provision: there .venv/runtime ## provision an office
+	$(PLAY) provision-mail.yml $(ARGS)
+
+.PHONY: diagnose
+diagnose: there .venv/runtime ## find out why somebody cannot send or receive; changes nothing
+	$(PLAY) playbooks/diagnose_mail.yml $(ARGS)
+
+.PHONY: handouts
+handouts: there .venv/runtime ## write what people need for their phones and Macs, contacting no machine
+	$(PLAY) playbooks/mobile_profiles.yml $(ARGS)
+
+.PHONY: status
+status: .venv/runtime ## how an office stood after the last run; contacts nobody
+	@$(BIN)/python contrib/office.py build/office/$(OFFICE) status $(ARGS)
+
+.PHONY: done
+done: .venv/runtime ## remember that a phone is done (WHO=jane DEVICE=ios; ARGS=--undo takes it back)
+	@$(BIN)/python contrib/office.py build/office/$(OFFICE) done "$(WHO)" "$(DEVICE)" $(ARGS)
+
+.PHONY: there
+there:
 	@test -d "$(OFFICES)/$(OFFICE)" || { echo "There is no $(OFFICES)/$(OFFICE). A new office:" \
-	"OFFICES=$(OFFICES) .venv/bin/ansible-playbook playbooks/new_office.yml -e office=$(OFFICE)" >&2; exit 1; }
+	"OFFICES=$(OFFICES) make office OFFICE=$(OFFICE)" >&2; exit 1; }
+
+#: This project
 
 .PHONY: test
 ifeq ($(FLEET),no)
-test: lint check ## everything that proves this tree; FLEET=no leaves the containers out
+test: lint unit newest ## everything that proves this tree; FLEET=no leaves the containers out
 	@echo "FLEET=no: the container scenarios were left out on purpose; no real server and no real mail program took part."
 else
-test: packages lint check fleet
+test: packages lint unit
+	@echo "The newest ansible-core and the fleet, side by side: each prints what it has to say when it has ended."
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=recurse newest fleet
 endif
 
 .PHONY: packages
@@ -67,21 +98,22 @@ lint: .venv/dev ## ruff, mypy, yamllint, ansible-lint, shellcheck
 	@if command -v shellcheck >/dev/null; then shellcheck .ci/run $$(git ls-files '*.sh'); \
 	else echo "shellcheck is not here: shell scripts were not checked"; fi
 
-.PHONY: check
-check: .venv/dev ## unit, golden, contract and integration tests, with the oldest and the newest ansible-core that run here
+.PHONY: unit
+unit: .venv/dev ## unit, golden, contract, browser and integration tests, with the ansible-core of .venv
 	$(RUN) pytest
-	@$(MAKE) --no-print-directory newest
 
 # The .venv may have an old ansible-core because its Python is old. Where a newer Python is there, also one that is not on the
-# PATH, the tests that run Ansible are run again with it.
+# PATH, the tests in which Ansible has a part are run again with it. Not those that only ask what a machine or a server does.
+NOT_ANSIBLE = $(patsubst %,--ignore=tests/integration/test_%.py,authorities firewall_nft mail_files_faults mail_files_people \
+	mail_probe mail_settings_people profile_site)
 NEWER = $(shell for p in python3.14 python3.13 python3.12 $(wildcard $(HOME)/.pyenv/versions/3.1[2-9]*/bin/python3); do \
 	"$$p" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1 && echo "$$p"; done | tail -n 1)
 
 .PHONY: newest
-newest: .venv/dev
+newest: .venv/dev ## the tests of Ansible again, with the newest ansible-core that runs here
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 12))'; then echo "The newest ansible-core is the one in .venv."; \
 	elif [ -z "$(NEWER)" ]; then echo "No Python 3.12 or later is here: nothing was tested with the newest ansible-core."; \
-	else $(MAKE) --no-print-directory .venv-newest/dev && PATH="$(CURDIR)/.venv-newest/bin:$$PATH" pytest -q tests/integration; fi
+	else $(MAKE) --no-print-directory .venv-newest/dev && PATH="$(CURDIR)/.venv-newest/bin:$$PATH" pytest -q tests/integration $(NOT_ANSIBLE); fi
 
 .venv-newest/dev: requirements-dev.txt requirements.txt
 	$(NEWER) -m venv .venv-newest
@@ -111,5 +143,6 @@ collection: .venv/dev ## build the collection artefact into build/, of the files
 	@$(RUN) ansible-galaxy collection build --force --output-path build $$(test -e .git && echo build/collection)
 
 .PHONY: clean
-clean: ## remove what the targets made, but for the cache of images
-	rm -rf .venv .venv-newest build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ## remove what the targets made, but for the cache of images and what is remembered of offices
+	rm -rf .venv .venv-newest .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name office -exec rm -rf {} +; fi

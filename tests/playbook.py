@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -23,6 +24,20 @@ LOCAL = """\
 class Run(NamedTuple):
     code: int
     out: str
+    cwd: Path
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What is remembered of the one office that was worked on from this folder."""
+        (path,) = self.cwd.glob("build/office/*/office.json")
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        return found
+
+    def place(self, address: str, machine: str, program: str) -> tuple[str, str]:
+        """How a mailbox stands in a program of a machine, and what the run did there."""
+        places = [place for person in self.document["people"] for place in person["places"]]
+        (found,) = [place for place in places if (place["address"], place["machine"], place["program"]) == (address, machine, program)]
+        return found["state"], found["did"]
 
     def row(self, *words: str) -> str:
         """The one line of the output that has all these words."""
@@ -35,13 +50,15 @@ def command(*arguments: str | Path, cwd: Path | None = None, env: Mapping[str, s
     """Run a command of the environment that runs the tests, in the test's own folder; a deprecation warning is a failure."""
     cwd = cwd or Path.cwd()
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    own = ("ANSIBLE_", "OFFICE", "ARGS", "MAKE")
+    own = ("ANSIBLE_", "CHARTER_MAIL_", "OFFICE", "ARGS", "MAKE")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(own)}
     environment |= {
         "PATH": path,
         "PWD": str(cwd),
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_NOCOLOR": "1",
+        # With the tasks and the recap; what people see without is for tests of its own.
+        "CHARTER_MAIL_ANSIBLE_OUTPUT": "1",
         "_ANSIBLE_TEMPLAR_UNTRUSTED_TEMPLATE_BEHAVIOR": "warning",
         **(env or {}),
     }
@@ -49,7 +66,7 @@ def command(*arguments: str | Path, cwd: Path | None = None, env: Mapping[str, s
         [*map(str, arguments)], cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     assert "[DEPRECATION WARNING]" not in done.stdout, done.stdout
-    return Run(done.returncode, done.stdout)
+    return Run(done.returncode, done.stdout, cwd)
 
 
 def play(playbook: str, *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Run:

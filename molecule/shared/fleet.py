@@ -26,6 +26,7 @@ from testinfra.host import Host
 SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
 PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
 SSH_CONFIG = PROJECT / ".cache/fleet" / SCENARIO.name / "ssh_config"
+OFFICE = PROJECT / ".cache/fleet" / SCENARIO.name / "office"
 DELIVERED_WITHIN = 20  # seconds
 
 MAILBOXES = office.read(SCENARIO / "inventory")
@@ -105,9 +106,23 @@ def thunderbird(host: str, login: str) -> dict[str, Any]:
 def play(playbook: str, *arguments: str, code: int = 0, inventory: Path = SCENARIO / "inventory") -> str:
     """What a technician sees who runs one of the project's playbooks, for this office; `code` is how it should end."""
     command = ["ansible-playbook", "--inventory", str(inventory), str(PROJECT / "playbooks" / f"{playbook}.yml"), *arguments]
-    done = subprocess.run(command, env={**os.environ, "ANSIBLE_FORCE_COLOR": "0"}, capture_output=True, text=True, check=False)
+    own = {"ANSIBLE_FORCE_COLOR": "0", "CHARTER_MAIL_ANSIBLE_OUTPUT": "1", "CHARTER_MAIL_OFFICE_DIR": str(OFFICE)}
+    done = subprocess.run(command, env={**os.environ, **own}, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
+
+
+def told(shown: str) -> str:
+    """The end of what a technician sees, as one line: where lines are broken is not the point."""
+    return " ".join(shown.partition("PLAY RECAP")[2].split())
+
+
+def place(host: str, address: str, program: str) -> tuple[str, str]:
+    """How a mailbox stands in a program of a machine after the last run, and what that did there."""
+    people = json.loads((OFFICE / "office.json").read_text(encoding="utf-8"))["people"]
+    places = [place for person in people for place in person["places"]]
+    (found,) = [place for place in places if (place["machine"], place["address"], place["program"]) == (host, address, program)]
+    return found["state"], found["did"]
 
 
 def diagnose(*arguments: str, code: int = 2) -> dict[str, dict[str, Any]]:

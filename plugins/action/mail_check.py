@@ -11,13 +11,16 @@ from typing import Any
 import yaml
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 from ..plugin_utils import probe_settings, role_options, written
 from ..plugin_utils.links import server_of
+from ..plugin_utils.loaded import policy_of
 from ..plugin_utils.model import Machine
 from ..plugin_utils.plain import plain
 from ..plugin_utils.problem import Problem
+from ..plugin_utils.survey import survey
 from .mobile_files import ARGUMENTS, prepare, read_file, refuse
 
 ROLES = Path(__file__).parents[2] / "roles"
@@ -41,7 +44,10 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         variables = task_vars or {}
         _, arguments = self.validate_argument_spec(
-            {"providers": {"type": "list", "elements": "dict", "required": True}, "handouts": {"type": "bool", "default": True}}
+            {
+                "providers": {"type": "list", "elements": "dict", "required": True},
+                "purpose": {"type": "str", "choices": ["provision", "preview", "diagnose"], "default": "provision"},
+            }
         )
         # Once: Ansible puts them together anew whenever it is asked.
         owns = {name: variables["hostvars"][name] for name in variables["groups"]["all"]}
@@ -63,9 +69,17 @@ class ActionModule(ActionBase):
         for name in groups.get("profile_server", []):
             if owns[name].get("profile_server_state", "present") != "absent":
                 found += _server_problems(owns[name])
-        problems = [*ready.problems, *(ready.handout_problems if arguments["handouts"] else []), *map(str, found)]
+        problems = [*ready.problems, *(ready.handout_problems if arguments["purpose"] != "diagnose" else []), *map(str, found)]
         refuse(list(dict.fromkeys(problems)), _UNTOUCHED)
-        return {"changed": False, "office": ready.loaded.name, **_survey(ready.loaded.rows, ready.machines)}
+        mdm = [name for name, own in owns.items() if boolean(plain(own.get("apple_mail_mdm", False)), strict=False)]
+        return {
+            "changed": False,
+            "office": ready.loaded.name,
+            "purpose": arguments["purpose"],
+            "notes": ready.loaded.notes,
+            "people": survey(ready.loaded.rows, ready.machines, policy_of(everybody["localhost"], arguments["providers"]), mdm),
+            **_who_is_where(ready.loaded.rows, ready.machines),
+        }
 
 
 _UNTOUCHED = "no machine was contacted, nothing was changed"
@@ -127,17 +141,15 @@ def _server_problems(own: Variables) -> list[Problem]:
     return server_of(given)[1]
 
 
-def _survey(sheet: Sequence[Variables], machines: Mapping[str, Machine]) -> dict[str, Any]:
-    """Who is where, for the summary."""
+def _who_is_where(sheet: Sequence[Variables], machines: Mapping[str, Machine]) -> dict[str, Any]:
+    """How many rows there are, and which addresses each machine has."""
     there: dict[str, list[str]] = {name: [] for name in machines}
-    people: set[str] = set()
     rows = [(row, row["machines"].split()) for row in sheet]
     rows += [(row, [name]) for name, machine in machines.items() for row in machine.rows]
     for row, names in rows:
         address = str(row["address"]).lower()
         if str(row.get("state") or "").lower() != "absent":
-            people.add(address)
             for name in dict.fromkeys(names):
                 there[name].append(address)
     found = {name: {"platform": machines[name].policy.platform, "people": sorted(mine)} for name, mine in there.items() if mine}
-    return {"people": len(people), "named": len(rows), "machines": found}
+    return {"named": len(rows), "machines": found}

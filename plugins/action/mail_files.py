@@ -25,7 +25,7 @@ from ansible_collections.msp.charter_mail.plugins.plugin_utils.file_table import
     wanted,
 )
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.plain import plain
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.summary import FAILED
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.results import FAILED
 
 _OPTIONS = frozenset(
     ("name", "people", "root", "platform", "take_over", "backups", "remember", "secrets", "files", "evidence", "installs"),

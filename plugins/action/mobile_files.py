@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from importlib.metadata import version
 from pathlib import Path
@@ -31,7 +30,7 @@ from ..plugin_utils.links import ending_warning, link_of
 from ..plugin_utils.loaded import Office, find_machines, find_office, policy_of
 from ..plugin_utils.model import DeviceOwner, Machine, check_office, device_owners
 from ..plugin_utils.plain import plain
-from ..plugin_utils.problem import Problem, counted, printable, quoted
+from ..plugin_utils.problem import Problem, counted, merged, printable, quoted
 from ..plugin_utils.signing import Signer, Source, expiry_warning, load
 
 display = Display()
@@ -137,10 +136,6 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"{why}. Every file is either as it was or complete; run again when this is put right.") from error
         nobody = {"full_name": "", "login": "", "devices": [], "state": "removed"}
         people += [{**nobody, "address": folder, "folder": folder} for folder in gone]
-        if people:
-            states = Counter(person["state"] for person in people)
-            counts = ", ".join(f"{states[state]} {state}" for state in STATES if states[state])
-            display.display(f"Phones and Macs: {counts}. {store.dest / mobile.INDEX}")
         return {"changed": store.changed, "people": people, "diff": store.diff}
 
     @staticmethod
@@ -207,7 +202,7 @@ def prepare(
     machines = find_machines(variables, owns, arguments["providers"])
     # Not what the first machine of the run has, which depends on --limit: people without a machine have the office's.
     policy = policy_of(variables["hostvars"]["localhost"], arguments["providers"])
-    problems = loaded.problems or [str(problem) for problem in check_office(loaded.rows, machines, policy)]
+    problems = loaded.problems or merged(check_office(loaded.rows, machines, policy))
     store = Store(Path(arguments["dest"].replace("{office}", loaded.name)).absolute(), check=True, want_diff=False)
     owners = [] if problems else device_owners(loaded.rows, machines, policy, store.whose())
     wrong: list[str] = []

@@ -9,7 +9,8 @@ short_description: The people of an office, from its staff sheet
 version_added: 0.1.0
 author: charter-mail contributors
 description:
-  - Reads C(staff.csv) beside C(hosts.yml) and gives every machine the rows of its people as C(mail_staff).
+  - Reads C(staff.csv), C(staff.xlsx), C(staff.ods) or C(staff.xls) beside C(hosts.yml) and gives every machine the rows of its people as
+    C(mail_staff).
   - Adds no machine. Adds the group C(staff) with one group per person that holds the person's machines, so that
     C(ansible-inventory --graph) shows who has what and C(--limit person_jane_example_org) names a person's machines. Where there are
     more than a thousand people, there are groups C(staff_1), C(staff_2) and so on of a thousand in between. Adds the groups of
@@ -41,6 +42,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible import constants as C
 from ansible import context
 from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.inventory.data import InventoryData
@@ -49,9 +51,10 @@ from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.utils.display import Display
 
 from ..module_utils.masking import inert
+from ..plugin_utils.cells import index_of, machine_of
 from ..plugin_utils.names import composed, group_of
-from ..plugin_utils.office_folder import HOSTS, SHEET, is_second_sheet, office_of
-from ..plugin_utils.problem import Problem
+from ..plugin_utils.office_folder import HOSTS, SHEETS, is_second_sheet, office_of, sheets
+from ..plugin_utils.problem import Problem, cell, merged
 from ..plugin_utils.programs import PLATFORMS
 from ..plugin_utils.staff_sheet import Sheet, read_sheet
 
@@ -70,42 +73,51 @@ class InventoryModule(BaseInventoryPlugin):
         place = Path(path)
         given = _given()
         office = office_of(place, given)
-        return place.name == SHEET or (office is not None and place != office / HOSTS and place not in given)
+        return place.name in SHEETS or (office is not None and place != office / HOSTS and place not in given)
 
     def parse(self, inventory: InventoryData, loader: DataLoader, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
         place = Path(path)
         office = office_of(place, _given()) or place.parent
         sources = _sources(office / HOSTS, loader)
-        if place != office / SHEET and place not in _given():
+        if place not in [office / name for name in SHEETS] and place not in _given():
             if place in sources:
                 raise AnsibleParserError(f"{path} is a source that {HOSTS} names: it is for another plugin")
             if is_second_sheet(place.name) and place.parent == office:
-                display.warning(f"{inert(path)} is not read: the people of an office are in {SHEET}")
+                display.warning(f"{inert(path)} is not read: the list of an office is called {', '.join(SHEETS[:-1])} or {SHEETS[-1]}")
             return
         sheet = _read(place, loader)
-        problems = [*sheet.problems, *_wrong_sources(sources, place)]
-        self._hand_out(sheet)
+        problems = [*sheet.problems, *_two(office, place), *_wrong_sources(sources, place), *self._hand_out(sheet)]
         known = inventory.groups["all"].get_vars().get("mail_staff_sheets", [])
-        entry = {"path": path, "rows": sheet.rows, "problems": [str(problem) for problem in problems]}
+        entry = {"path": path, "rows": sheet.rows, "problems": merged(problems), "notes": sheet.notes}
         inventory.set_variable("all", "mail_staff_sheets", [*known, entry])
         self._add_groups(sheet)
-        if problems:
+        # Our playbooks tell all of them, once.
+        if problems and not _is_told():
             display.warning(f"{inert(path)} cannot be used as it is, no playbook of this collection will run with it: {problems[0]}")
 
-    def _hand_out(self, sheet: Sheet) -> None:
-        """Give every machine the rows of its people."""
+    def _hand_out(self, sheet: Sheet) -> list[Problem]:
+        """Give every machine the rows of its people. What may be two machines is a problem."""
         # Two spellings of an accent are one name: the machine's own is what is meant.
         spelt = {composed(name): name for name in self.inventory.hosts}
+        index = index_of(spelt)
         rows: dict[str, list[dict[str, str]]] = {name: [] for name in self.inventory.hosts}
+        found: list[Problem] = []
         for row in sheet.rows:
-            names = [spelt.get(word, word) for word in row["machines"].split()]
-            row["machines"] = " ".join(names)
+            names = []
+            for word in row["machines"].split():
+                fitting = machine_of(word, index)
+                if len(fitting) > 1:
+                    what = f"{cell(word, fitting)} may be {' or '.join(sorted(fitting))}; write the whole name as in {HOSTS}"
+                    found.append(Problem(row["source"], row["address"], "column machines", what))
+                names.append(spelt[fitting[0]] if len(fitting) == 1 else word)
+            row["machines"] = " ".join(dict.fromkeys(names))
             for name in dict.fromkeys(names):
                 if name in rows:
                     rows[name].append(row)
         for name, mine in rows.items():
             self.inventory.set_variable(name, "mail_staff", mine)
+        return found
 
     def _add_groups(self, sheet: Sheet) -> None:
         # A play for a group that an office has no machine in is skipped without a warning.
@@ -121,6 +133,11 @@ class InventoryModule(BaseInventoryPlugin):
             for machine in row["machines"].split():
                 if machine in self.inventory.hosts and row["state"].lower() != "absent":
                     self.inventory.add_host(machine, group=group)
+
+
+def _is_told() -> bool:
+    """Whether this is a playbook with the callback that tells what is wrong with an office."""
+    return "start_at_task" in context.CLIARGS and C.DEFAULT_STDOUT_CALLBACK == "msp.charter_mail.office"
 
 
 def _given() -> list[Path]:
@@ -143,13 +160,23 @@ def _sources(hosts: Path, loader: DataLoader) -> list[Path]:
     return [hosts.parent / str(name) for name in names]
 
 
+def _two(office: Path, sheet: Path) -> list[Problem]:
+    """Two lists in one office: which of them counts, nobody knows."""
+    there = sheets(office)
+    return (
+        [Problem(" and ".join(there), what="are two lists of one office; move one of them away")]
+        if len(there) > 1 and sheet.parent == office
+        else []
+    )
+
+
 def _wrong_sources(sources: list[Path], sheet: Path) -> list[Problem]:
     missing = [source for source in sources if not source.is_file()]
     late = [source for source in sources if source not in missing and source > sheet]
     where, field = HOSTS, "mail_sources"
     return [
         *(Problem(where, field=field, what=f'"{source.name}" is not there') for source in missing),
-        *(Problem(where, field=field, what=f'"{source.name}" is read after {SHEET}; give it a name before that') for source in late),
+        *(Problem(where, field=field, what=f'"{source.name}" is read after {sheet.name}; give it a name before that') for source in late),
     ]
 
 
@@ -160,8 +187,8 @@ def _read(path: Path, loader: DataLoader) -> Sheet:
             # As bytes, for the sheet's own judgement of what it is written in.
             data = loader.get_text_file_contents(str(path), encoding="latin-1").encode("latin-1")
     except OSError as error:
-        return Sheet([], [Problem(path.name, what=f"cannot be read: {error.strerror}")])
+        return Sheet([], [Problem(path.name, what=f"cannot be read: {error.strerror}")], [])
     except AnsibleError:
         what = "is in a vault that the passwords given do not open; name the right one, as with --ask-vault-pass"
-        return Sheet([], [Problem(path.name, what=what)])
+        return Sheet([], [Problem(path.name, what=what)], [])
     return read_sheet(data, path.name)

@@ -22,10 +22,13 @@ options:
     type: list
     elements: dict
     required: true
-  handouts:
-    description: Whether what phones and Macs get is looked at, too. A run that makes none of it, such as a diagnosis, does without.
-    type: bool
-    default: true
+  purpose:
+    description: >-
+      What the run is for; the callback P(msp.charter_mail.office#callback) goes by it. A diagnosis does without what phones and Macs get,
+      for it makes none of it.
+    type: str
+    choices: [provision, preview, diagnose]
+    default: provision
 """
 
 EXAMPLES = r"""
@@ -40,9 +43,16 @@ office:
   description: Name of the office's folder.
   type: str
   returned: success
+purpose:
+  description: The option of that name.
+  type: str
+  returned: success
 people:
-  description: How many people the office has, those who left not counted.
-  type: int
+  description: >-
+    Everybody of the office but those who left, each {id (address of the first mailbox), name, login, mailboxes (address, name, receive,
+    send), places (address, machine, platform, program), phones}.
+  type: list
+  elements: dict
   returned: success
 named:
   description: How many rows the office has, those of people who left counted.

@@ -45,7 +45,7 @@ options:
         type: list
         elements: str
   dir:
-    description: Directory on the controller in which the callback P(msp.charter_mail.mail_summary#callback) writes the report.
+    description: Directory on the controller in which the callback P(msp.charter_mail.office#callback) writes the report.
     type: str
     required: true
 """

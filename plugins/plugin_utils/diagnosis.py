@@ -13,7 +13,7 @@ from typing import Any
 from ..module_utils.masking import mask
 from .comparison import NAMES, Finding
 from .problem import printable
-from .summary import DOES, FAILED
+from .results import DOES, FAILED
 
 Node = dict[str, Any]
 

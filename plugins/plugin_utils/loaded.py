@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from ..module_utils.masking import inert
 from .model import Machine, Policy
-from .office_folder import SHEET, is_office, second_sheets
+from .office_folder import SHEETS, is_office, second_sheets
+from .office_folder import sheets as lists
 from .programs import PLATFORMS
 
 # The variables that make a policy.
@@ -25,12 +26,13 @@ _SETTINGS = {
 
 
 class Office(NamedTuple):
-    """The office that is loaded. rows, problems: of its sheet. folder: where its hosts.yml is, None when it has no folder."""
+    """The office that is loaded. rows, problems, notes: of its list. folder: where its hosts.yml is, None when it has no folder."""
 
     name: str
     folder: Path | None
     rows: list[Mapping[str, Any]]
     problems: list[str]
+    notes: list[str] = []  # noqa: RUF012  # never changed
 
 
 def find_office(variables: Mapping[str, Any], owns: Mapping[str, Mapping[str, Any]]) -> Office:
@@ -47,18 +49,18 @@ def find_office(variables: Mapping[str, Any], owns: Mapping[str, Mapping[str, An
         return Office("", None, [], [inert(what)])
     if sheets:
         folder = Path(sheets[0]["path"]).resolve().parent
-        return Office(folder.name, folder, sheets[0]["rows"], sheets[0]["problems"])
+        return Office(folder.name, folder, sheets[0]["rows"], sheets[0]["problems"], sheets[0].get("notes", []))
     folder = folders[0] if folders else Path("<office>")
     office = Office(folder.name, folder, [], []) if folders else Office("office", None, [], [])
-    if folders and SHEET in [path.name for path in folder.iterdir()]:
+    if folders and (there := lists(folder)):
         first = "in ansible.cfg, [inventory] enable_plugins must begin with msp.charter_mail.staff"
-        what = f"{folder / SHEET} was not read as a staff sheet: {first}"
+        what = f"{folder / there[0]} was not read as a staff sheet: {first}"
     elif any("mail_accounts" in own for own in owns.values()):
         return office
     else:
-        what = f"no people: neither {folder / SHEET} nor mail_accounts in the inventory is there."
+        what = f"no people: neither {folder / SHEETS[0]} (or {', '.join(SHEETS[1:])}) nor mail_accounts in the inventory is there."
         if alike := second_sheets(folder):
-            what += f' The sheet has to be called {SHEET}, saved as "CSV UTF-8"; there is {" and ".join(alike)}.'
+            what += f" The list has to have one of these names; there is {' and '.join(alike)}."
     return office._replace(problems=[inert(what)])
 
 

@@ -5,6 +5,7 @@ Every default is filled in here and nowhere else, so that templates take fields 
 
 from __future__ import annotations
 
+import re
 import shlex
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Any, Literal, TypedDict, cast
 from .identity import Who, in_order, remembered, who
 from .names import composed, has_control, invisible, is_host, is_local_part, is_mail_domain, is_number, login_problem
 from .problem import Problem, cell, did_you_mean, printable, quoted
-from .programs import PROGRAMS, programs_on
+from .programs import LATER, PROGRAMS, programs_on
 from .written import unwritable
 
 Security = Literal["tls", "starttls"]
@@ -26,7 +27,7 @@ PHONES = ("ios", "android")
 DEVICES = (*PHONES, "macos")
 STATES = ("present", "absent")
 # What is said of a person; the sheet says `machines` besides.
-KEYS = ("address", "full_name", "login", "protocol", "smtp_port", "programs", "phones", "primary", "state")
+KEYS = ("address", "full_name", "login", "protocol", "smtp_port", "programs", "phones", "primary", "state", "sender_name")
 # YAML makes a yes without quotes a boolean, and so do spreadsheets with true.
 YES, NO = ("yes", "true"), ("no", "false")
 SMTP_PORTS = (587, 465)
@@ -237,8 +238,9 @@ def check_row(row: Mapping[str, Any], policy: Policy) -> list[Problem]:
     full_name, login = _text(row, "full_name"), _text(row, "login")
     if not full_name:
         wrong("full_name", "is empty; it is the sender name that people see")
-    elif len(full_name) > 200:
-        wrong("full_name", f"has {len(full_name)} characters; 200 are the most")
+    for name in ("full_name", "sender_name"):
+        if len(_text(row, name)) > 200:
+            wrong(name, f"has {len(_text(row, name))} characters; 200 are the most")
     # In YAML, a person is on the machine whose variables these are.
     if (_words(row, "machines") or _in_yaml(where)) and not login:
         wrong("login", "is empty; on a machine the account name of the person is needed")
@@ -302,23 +304,24 @@ def check_office(sheet: Sequence[Mapping[str, Any]], machines: Mapping[str, Mach
     found = [problem for each in policies for problem in each.problems()]
     there: dict[str, list[Mapping[str, Any]]] = {name: [] for name in machines}
     rows: list[Problem] = []
-    first: dict[str, str] = {}
+    first: dict[tuple[str, str], str] = {}
     hints: dict[str, str] = {}
     for row in sheet:
         where, address = str(row.get("source", "")), _text(row, "address")
         named = list(dict.fromkeys(_words(row, "machines")))
         for each in [machines[name].policy for name in named if name in machines] or [policy]:
             rows += check_row(row, each)
-        earlier = first.setdefault(address.lower(), where)
+        # A mailbox may be of several people, who have logins of their own.
+        earlier = first.setdefault((address.lower(), _text(row, "login").casefold()), where)
         if address and earlier != where:
-            rows.append(Problem(where, address, "column address", f"is there already, in {earlier}; one row per mailbox"))
+            rows.append(Problem(where, address, "column address", f"is there already, in {earlier}; one row per mailbox and login"))
         for name in named:
             if name in there:
                 there[name].append(row)
             else:
                 # To look for near names takes its time: a sheet in which nothing fits gets no help with every line of it.
                 if name not in hints:
-                    hints[name] = did_you_mean(name, machines) if len(hints) < _HINTS else ""
+                    hints[name] = _machine_like(name, machines) if len(hints) < _HINTS else ""
                 what = f"{quoted(name) if hints[name] else cell(name)} is not in hosts.yml{hints[name]}"
                 rows.append(Problem(where, address, "column machines", what))
     for name, machine in machines.items():
@@ -328,6 +331,12 @@ def check_office(sheet: Sequence[Mapping[str, Any]], machines: Mapping[str, Mach
     rows += _check_primary([*sheet, *(row for machine in machines.values() for row in machine.rows)])
     order = {str(row.get("source", "")): number for number, row in enumerate(sheet)}
     return list(dict.fromkeys(found + sorted(rows, key=lambda problem: order.get(problem.where, len(order)))))
+
+
+def _machine_like(name: str, machines: Iterable[str]) -> str:
+    """A hint at a machine that is near to `name` and begins as it does: `pc-acct-02` is not meant where somebody else's `mac-02` is."""
+    start = re.split(r"[^a-z]", name.casefold())[0]
+    return did_you_mean(name, [each for each in machines if start and re.split(r"[^a-z]", each.casefold())[0] == start])
 
 
 def check_machine(machine: str, rows: Iterable[Mapping[str, Any]]) -> list[Problem]:
@@ -390,10 +399,37 @@ def resolve_people(rows: Iterable[Mapping[str, Any]], policy: Policy) -> list[Pe
         logins.setdefault(_text(row, "login"), []).append(row)
     people = []
     for login in sorted(logins):
-        mine = enumerate(_in_order(logins[login], policy.primaries.get(login, "")))
-        accounts = [_account(row, policy, primary=place == 0) for place, row in mine]
-        people.append(Person(login=login, full_name=accounts[0]["full_name"], accounts=accounts))
+        mine = _in_order(logins[login], policy.primaries.get(login, ""))
+        accounts = [account_of(row, policy, primary=place == 0) for place, row in enumerate(mine)]
+        people.append(Person(login=login, full_name=_text(mine[0], "full_name"), accounts=accounts))
     return people
+
+
+# A row of the sheet or of a machine's variables, with the machines it is for.
+Placed = tuple[Mapping[str, Any], list[str]]
+
+
+def people_of(sheet: Iterable[Mapping[str, Any]], machines: Mapping[str, Machine]) -> list[list[Placed]]:
+    """The rows of an office by person, the person's first mailbox first, whatever the order of the rows; who left is left out.
+
+    Rows with the same full_name and login are one person, a row without a login is a person of its own.
+    """
+    return [mine for _whose, mine in _grouped(sheet, machines)]
+
+
+def _grouped(sheet: Iterable[Mapping[str, Any]], machines: Mapping[str, Machine]) -> list[tuple[Who, list[Placed]]]:
+    rows: list[Placed] = [(row, sorted(name for name in _words(row, "machines") if name in machines)) for row in sheet]
+    rows += [(row, [name]) for name in sorted(machines) for row in machines[name].rows]
+    people: dict[tuple[Who, str], list[Placed]] = {}
+    for row, on in rows:
+        if _text(row, "state").lower() != "absent":
+            people.setdefault((_who(row), "" if _text(row, "login") else _address(row)), []).append((row, on))
+    return [(whose, _sorted(people[whose, own])) for whose, own in sorted(people)]
+
+
+def _sorted(mine: list[Placed]) -> list[Placed]:
+    order = [_address(row) for row in _in_order([row for row, _ in mine], "")]
+    return sorted(mine, key=lambda placed: order.index(_address(placed[0])))
 
 
 def device_owners(
@@ -404,31 +440,24 @@ def device_owners(
 ) -> list[DeviceOwner]:
     """Everybody in the office with `phones` or with a machine that is a Mac, sorted, whatever the order of the rows; who left is left out.
 
-    Rows with the same full_name and login are one person, a row without a login is a person of its own. The servers are those of the
-    person's machine whose name comes first in the alphabet, or of `policy` for people without one. folders: whose the folders are that
-    an earlier run made. The rows must be sound: see check_office().
+    The servers are those of the person's machine whose name comes first in the alphabet, or of `policy` for people without one. folders:
+    whose the folders are that an earlier run made. The rows must be sound: see check_office().
     """
-    rows = [(row, sorted(name for name in _words(row, "machines") if name in machines)) for row in sheet]
-    rows += [(row, [name]) for name in sorted(machines) for row in machines[name].rows]
-    rows = [(row, on) for row, on in rows if _text(row, "state").lower() != "absent"]
-    people: dict[tuple[Who, str], list[tuple[Mapping[str, Any], list[str]]]] = {}
-    for row, on in rows:
-        people.setdefault((_who(row), "" if _text(row, "login") else _address(row)), []).append((row, on))
-    everybody = sorted(people)
-    identities = remembered([(each, {_address(row) for row, _ in people[each, own]}) for each, own in everybody], folders or {})
+    everybody = _grouped(sheet, machines)
+    identities = remembered([(whose, {_address(row) for row, _ in mine}) for whose, mine in everybody], folders or {})
     owners = []
-    for person, identity in zip(everybody, identities, strict=True):
-        mine = people[person]
+    for (_whose, mine), identity in zip(everybody, identities, strict=True):
         places = {_address(row): on for row, on in reversed(mine)}
         accounts: list[Account] = []
-        for row in _in_order([row for row, _ in mine], identity):
+        ordered = _in_order([row for row, _ in mine], identity)
+        for row in ordered:
             on = places[_address(row)]
-            accounts.append(_account(row, machines[on[0]].policy if on else policy, primary=not accounts))
+            accounts.append(account_of(row, machines[on[0]].policy if on else policy, primary=not accounts))
         macs = sorted({name for _, on in mine for name in on if machines[name].policy.platform == "macos"})
         having = {name.lower() for row, _ in mine for name in _words(row, "phones")} | ({"macos"} if macs else set())
         owner = DeviceOwner(
             identity=identity or accounts[0]["address"],
-            full_name=accounts[0]["full_name"],
+            full_name=_text(ordered[0], "full_name"),
             login=accounts[0]["login"],
             accounts=accounts,
             devices=[name for name in DEVICES if name in having],
@@ -450,7 +479,7 @@ def _in_order(rows: Iterable[Mapping[str, Any]], before: str) -> list[Mapping[st
     return [first[address] for address in in_order(said, person, before)]
 
 
-def _account(row: Mapping[str, Any], policy: Policy, primary: bool) -> Account:
+def account_of(row: Mapping[str, Any], policy: Policy, primary: bool) -> Account:
     address = _address(row)
     local_part, _, domain = address.rpartition("@")
     protocol = _text(row, "protocol").lower() or "imap"
@@ -465,7 +494,7 @@ def _account(row: Mapping[str, Any], policy: Policy, primary: bool) -> Account:
         address=address,
         local_part=local_part,
         domain=domain,
-        full_name=_text(row, "full_name"),
+        full_name=_text(row, "sender_name") or _text(row, "full_name"),
         organization=policy.organization,
         login=_text(row, "login"),
         provider=policy.provider,
@@ -571,12 +600,14 @@ def _check_writing(row: Mapping[str, Any], policy: Policy) -> list[Problem]:
         Problem(policy.where, field="mail_password_command", what=why)
         if name == "password_command"
         else Problem(where, address, _field(where, name), f"{quoted(_text(row, name))} {why}")
-        for name, why in unwritable(_account(row, policy, primary=True))
+        for name, why in unwritable(account_of(row, policy, primary=True))
     ]
 
 
 def _check_programs(row: Mapping[str, Any], wrong: Any) -> None:
     for name in _words(row, "programs"):
+        if name.lower() in LATER:
+            continue  # said, and nobody's mistake
         if name.lower() not in PROGRAMS:
             hint = did_you_mean(name, PROGRAMS) or f"; known are: {', '.join(PROGRAMS)}"
             wrong("programs", f"{cell(name, PROGRAMS)} is not a program known here{hint}")

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-# The one sheet of an office, and its machines.
-SHEET = "staff.csv"
+# What the one list of an office may be called, and its machines.
+SHEETS = ("staff.csv", "staff.ods", "staff.xls", "staff.xlsx")
 HOSTS = "hosts.yml"
 # What people keep tables in.
 _TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
@@ -16,7 +16,7 @@ _TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 def is_office(folder: Path) -> bool:
     """Whether there are machines and people, in a table of any name or in YAML: what else has a hosts.yml is not ours."""
     names = _names(folder)
-    if SHEET in names:
+    if names & {*SHEETS}:
         return True
     return HOSTS in names and (any(map(_is_table, names)) or _has_people(folder))
 
@@ -28,14 +28,19 @@ def office_of(path: Path, sources: Iterable[Path] = ()) -> Path | None:
     return next((folder for folder in reversed(within) if is_office(folder)), None)
 
 
+def sheets(folder: Path) -> list[str]:
+    """The lists that are in a folder; one too many when there are two."""
+    return sorted(_names(folder) & {*SHEETS})
+
+
 def second_sheets(folder: Path) -> list[str]:
-    """Names of files that somebody may take for the sheet: `Staff.csv`, `staff - Copy.csv`, `staff.xlsx`."""
+    """Names of files that somebody may take for the sheet: `Staff.csv`, `staff - Copy.xlsx`."""
     return sorted(name for name in _names(folder) if is_second_sheet(name))
 
 
 def is_second_sheet(name: str) -> bool:
     """Whether a file of this name may be taken for the sheet, and is not it."""
-    return name != SHEET and _is_table(name) and "staff" in name.casefold()
+    return name not in SHEETS and _is_table(name) and "staff" in name.casefold()
 
 
 def _is_table(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -21,6 +22,33 @@ class Problem(NamedTuple):
         whose = f" ({cell(self.address)[1:-1]})" if self.address else ""
         field = f" {self.field}:" if self.field else ""
         return inert(f"{self.where}{whose}:{field} {self.what}")
+
+
+def merged(problems: Iterable[Problem]) -> list[str]:
+    """The problems as lines; what is wrong in the same way on three lines of a list or more is one, with its lines."""
+    every = list(dict.fromkeys(problems))
+    alike: dict[tuple[str, str], list[Problem]] = {}
+    for problem in every:
+        alike.setdefault((problem.field, problem.what), []).append(problem)
+    found: dict[str, None] = {}
+    for problem in every:
+        same = list(dict.fromkeys(each.where for each in alike[problem.field, problem.what]))
+        text = str(problem) if len(same) < 3 else str(problem._replace(where=places(same), address=""))
+        found.setdefault(text)
+    return list(found)
+
+
+def places(wheres: Iterable[str]) -> str:
+    """Several places in a list as one text: "staff.csv, lines 3, 4, 5, 7 and 12 more"."""
+    every = list(wheres)
+    parts = [re.fullmatch(r"(.*?)(?:(:)|, row )(\d+)", where) for where in every]
+    if len(every) < 2 or not all(parts) or len({part[1] for part in parts if part}) > 1:
+        return ", ".join(every[:3]) + (f" and {len(every) - 3} more" if len(every) > 3 else "")
+    numbers = [part[3] for part in parts if part]
+    first = parts[0]
+    word = "lines" if first and first[2] else "rows"
+    more = f" and {len(numbers) - 4} more" if len(numbers) > 5 else ""
+    return f"{first[1] if first else ''}, {word} {', '.join(numbers[:4] if more else numbers)}{more}"
 
 
 def printable(text: str, longest: int = 80) -> str:

@@ -39,6 +39,9 @@ PROGRAMS: Mapping[str, Program] = MappingProxyType(
     }
 )
 
+# Programs that people have and that are not set up yet, as people call them.
+LATER: Mapping[str, str] = MappingProxyType({"outlook": "Outlook", "apple_mail": "Apple Mail as a program", "mutt": "mutt (NeoMutt is)"})
+
 
 def programs_on(platform: str) -> tuple[str, ...]:
     """Names of the programs a person gets on `platform` when the sheet names none."""

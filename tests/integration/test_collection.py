@@ -106,7 +106,7 @@ def test_the_readme_s_way_to_install_and_use_it(tmp_path: Path) -> None:
         done = command("sh", "-exc", run, cwd=mail, env=env)
         assert done.code == 0, done.out
         if run.endswith("provision_mail"):
-            assert done.row("jane@example.org", "desk-01", "thunderbird")
+            assert done.place("jane@example.org", "desk-01", "thunderbird")
     assert [name for name in tree(mail / "inventories/acme.machines") if name.endswith(".cfg")]
 
 

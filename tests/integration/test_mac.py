@@ -86,13 +86,12 @@ def test_from_nothing_to_installed_to_outdated(mac: Mac) -> None:
     mac.write(JANE, INFO)
     first = mac.run("--check")
     assert not mac.file("jane@example.org").exists() and not mac.out.exists()
-    first.row("jane@example.org", "mac", "apple_mail", "unknown", "new")
-    first.row("mac: jane: the profile was not made yet")
+    assert "Jane Hall (mac): Apple Mail would be set up" in first.out
 
     # With the whole command, which says nothing of Macs being left out.
     whole = mac.run(playbook="provision-mail.yml")
     for address in ("jane@example.org", "info@example.org"):
-        whole.row(address, "mac", "apple_mail", "pending user approval", "new")
+        assert whole.place(address, "mac", "apple_mail") == ("pending user approval", "created")
     assert "left out" not in whole.out and "WARNING" not in whole.out
     made = (mac.out / "jane@example.org/jane@example.org-macos.mobileconfig").read_bytes()
     assert mac.file("jane@example.org").read_bytes() == made
@@ -101,29 +100,29 @@ def test_from_nothing_to_installed_to_outdated(mac: Mac) -> None:
 
     mac.approve("jane@example.org")
     run = mac.run()
-    run.row("jane@example.org", "apple_mail", "installed", "unchanged")
+    assert run.place("jane@example.org", "mac", "apple_mail") == ("installed", "unchanged")
     assert mac.listed(INSTALLED) and not mac.listed(PENDING)
 
     mac.write(JANE, INFO.replace(",,,,", ",,465,,"))
     run = mac.run()
-    run.row("jane@example.org", "apple_mail", "outdated", "updated")
-    run.row("mac: jane: info@example.org: outgoing port is 587 and should be 465")
+    assert run.place("jane@example.org", "mac", "apple_mail") == ("outdated", "pending")
+    assert "info@example.org: outgoing port is 587 and should be 465" in " ".join(run.out.split())
     assert mac.listed(OUTDATED)
 
 
 def test_who_leaves_and_what_is_taken_back(mac: Mac) -> None:
     mac.write(JANE, POP, apple_mail_open=True)
     mac.at_the_mac("sit", "polly", "501")
-    mac.run().row("mac: polly: it was opened on the person's screen")
+    assert "it was opened on the person's screen" in " ".join(mac.run().out.split())
     assert [line.split(" ", 1)[1] for line in mac.opened()][0] == "501 /Users/polly/polly@example.org-macos.mobileconfig"
     mac.approve("jane@example.org")
     mac.approve("polly@example.org")
     run = mac.write(POP).run()
-    run.row("jane@example.org", "apple_mail", "removed", "removed")
+    assert "left; removed: Apple Mail on mac" in run.out
     assert not mac.file("jane@example.org").exists() and mac.installed("jane") == []
     assert mac.listed(INSTALLED)
     run = mac.run("-e", "apple_mail_state=absent", "-e", "apple_mail_remove_pop=true")
-    run.row("polly@example.org", "apple_mail", "removed", "removed")
+    assert run.place("polly@example.org", "mac", "apple_mail") == ("removed", "removed")
     assert not mac.file("polly@example.org").exists() and mac.installed("polly") == []
     assert not mac.listed(INSTALLED) and mac.listed("ready to hand out")
 
@@ -133,11 +132,11 @@ def test_a_mac_of_an_mdm_is_not_contacted(mac: Mac) -> None:
     run = mac.write(JANE, apple_mail_mdm=True).run(playbook="provision-mail.yml")
     assert tree(mac.root) == before
     assert (mac.out / "jane@example.org/jane@example.org-macos.unsigned.mobileconfig").exists()
-    run.row("mac: left out of this run", "jane@example.org")
+    assert run.place("jane@example.org", "mac", "apple_mail")[0] == "by an MDM"
 
 
 def test_an_office_without_macs_hears_nothing_of_them(mac: Mac) -> None:
     (mac.office / "hosts.yml").write_text(f'linux:\n  hosts: {{desk: {{mail_root: "{mac.root}"}}}}\n{LOCAL}')
     run = mac.write("jane@example.org,Jane Hall,desk,jane,,,ios,").run(playbook="provision-mail.yml")
-    assert run.out.count("Phones and Macs: ") == 1 and "WARNING" not in run.out
-    run.row("Phones and Macs of 1 person: build/mobile/acme/index.html")
+    assert "Mac" not in run.out.partition("PLAY RECAP")[2] and "WARNING" not in run.out
+    assert "1 iPhone or iPad: to be installed" in run.out

@@ -11,6 +11,7 @@ import pytest
 
 from tests.integration.test_collection import CONFIG
 from tests.playbook import ROOT, Run, command, play, write_office
+from tests.unit.test_lists import xlsx
 
 SHEET = "address,full_name,machines,login\njane@example.org,Jane,desk-01,jane\na.b@example.org,A,desk-01,a\na-b@example.org,B,desk-02,b\n"
 WORKBOOK = b"PK\x03\x04\x14\x00\x06\x00\x08\x00\x00\x00!\x00\xff\xfe\x00"
@@ -30,7 +31,7 @@ JUNK: dict[str, bytes] = {
     "old/staff.csv": b"address,full_name\nold@example.org,Old\n",
     "contract/README": b"desk-95\n",
 }
-SECOND = {"Staff.csv": SHEET.encode(), "staff - Copy.csv": b"address;full_name\n", "staff.xlsx": WORKBOOK, "staff (1).ods": WORKBOOK}
+SECOND = {"Staff.csv": SHEET.encode(), "staff - Copy.csv": b"address;full_name\n", "Staff.xlsx": WORKBOOK, "staff (1).ods": WORKBOOK}
 
 
 @pytest.fixture
@@ -70,20 +71,20 @@ def test_nothing_but_the_two_sources_is_read_and_a_second_sheet_is_named(office:
     assert after == before and sorted(after["_meta"]["hostvars"]) == ["desk-01", "desk-02"]
     assert said.count("WARNING") == len(SECOND)
     for name in SECOND:
-        assert f"{office}/{name} is not read: the people of an office are in staff.csv" in said
+        assert f"{office}/{name} is not read: the list of an office is called staff.csv, staff.ods, staff.xls or staff.xlsx" in said
     run = play("playbooks/preview_mail.yml", "-i", office.parent, "-e", f"mail_preview_dir={tmp_path}/seen", env=env)
-    assert run.code == 0 and "Mail of office acme: 3 mailboxes on 2 machines" in run.out, run.out
+    assert run.code == 0 and "acme: 3 people. 3 " in run.out, run.out
 
 
 def test_a_sheet_under_another_name_is_no_sheet_and_stops_the_run(office: Path) -> None:
     (office / "staff.csv").rename(office / "Staff.csv")
-    put(office, {"staff.xlsx": WORKBOOK})
+    put(office, {"staff 2.xlsx": WORKBOOK})
     run = play("playbooks/preview_mail.yml", "-i", office)
     assert run.code != 0
-    assert run.row("no people: neither").startswith(
-        f"no people: neither {office}/staff.csv nor mail_accounts in the inventory is there. The "
+    assert (
+        f"no people: neither {office}/staff.csv (or staff.ods, staff.xls, staff.xlsx) nor mail_accounts in the inventory is there. "
+        "The list has to have one of these names; there is Staff.csv and staff 2.xlsx." in run.out
     )
-    assert 'has to be called staff.csv, saved as "CSV UTF-8"; there is Staff.csv and staff.xlsx.' in run.out
 
 
 def test_an_office_names_other_sources_of_machines(office: Path) -> None:
@@ -145,3 +146,23 @@ def test_limit_takes_one_person_s_machines(office: Path) -> None:
 
     assert [line.strip() for line in hosts("person_a_b_example_org").out.splitlines()[1:]] == ["desk-01"]
     assert [line.strip() for line in hosts("person_aDASHb_example_org").out.splitlines()[1:]] == ["desk-02"]
+
+
+def test_a_workbook_is_a_list_and_two_lists_are_one_too_many(office: Path) -> None:
+    rows = [
+        ["E-mail address", "Name", "PC", "User", "Department"],
+        ["jane@example.org", "Jane", "DESK-01.acme.local", "ACME\\jane", "Sales"],
+    ]
+    (office / "staff.csv").unlink()
+    (office / "staff.xlsx").write_bytes(xlsx(Staff=rows))
+    (office / "~$staff.xlsx").write_bytes(b"\0lock")
+    (office / ".~lock.staff.xlsx#").write_text("jane")
+    run = play("playbooks/preview_mail.yml", "-i", office, cwd=office.parent)
+    assert run.code == 0 and "[WARNING]" not in run.out, run.out
+    told = " ".join(run.out.split())
+    assert "logins are read without their domain (staff.xlsx, sheet Staff, row 2)" in told
+    assert "not needed, and not read: column Department (staff.xlsx, sheet Staff, row 1)" in told
+    assert (office.parent / "build/preview/acme/desk-01").is_dir()
+    (office / "staff.csv").write_text(SHEET)
+    two = play("playbooks/preview_mail.yml", "-i", office, cwd=office.parent)
+    assert two.code == 2 and two.row("staff.csv and staff.xlsx: are two lists of one office; move one of them away")

@@ -129,7 +129,7 @@ def diagnose(office: Path, *options: str) -> Run:
         child.expect(pexpect.EOF)
         shown = before + str(child.before)
         child.close()
-    return Run(child.exitstatus or 0, shown)
+    return Run(child.exitstatus or 0, shown, Path.cwd())
 
 
 def test_a_diagnosis_with_log_in_test_shows_no_password(office: Path) -> None:

@@ -10,7 +10,7 @@ from ansible_collections.msp.charter_mail.plugins.module_utils import verdicts
 from ansible_collections.msp.charter_mail.plugins.plugin_utils import diagnosis
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.comparison import Finding
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.diagnosis_page import page
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.summary import OUTCOMES
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.results import OUTCOMES
 
 from tests.unit.test_verdicts import EARLY, SHUT, facts
 

@@ -224,7 +224,7 @@ def test_rows_are_held_against_each_other() -> None:
         row(address="zoe@example.com", full_name="Zoë", login="zoe", machines="desk-2"),
         domains=["example.org"],
     ) == [
-        "staff.csv:3 (JANE@example.org): column address: is there already, in staff.csv:2; one row per mailbox",
+        "staff.csv:3 (JANE@example.org): column address: is there already, in staff.csv:2; one row per mailbox and login",
         'staff.csv:4 (john@example.org): column login: "jane" on desk-01 is also the login of Jane Doe (staff.csv:2);'
         " a second mailbox of one person carries the same full_name",
         'staff.csv:5 (zoe@example.com): column address: "example.com" is not a domain of this office (example.org);'

@@ -63,7 +63,7 @@ def test_twice_the_people_on_twice_the_machines_are_twice_the_work(tmp_path: Pat
             calls(lambda: read_sheet(text.encode())),
             calls(lambda: inventory(tmp_path, text, *hosts)),
             calls(lambda: check_office(rows, known, chosen)),
-            calls(lambda: mail_check._survey(rows, known)),
+            calls(lambda: mail_check._who_is_where(rows, known)),
         ]
 
     of(50)  # what is only done once

@@ -11,8 +11,8 @@ import pytest
 def test_next_run_sees_accounts_that_thunderbird_took_up() -> None:
     box = next(box for box in fleet.MAILBOXES if fleet.uses(box, "thunderbird"))
     fleet.thunderbird(box.machine, box.login)
-    shown = fleet.play("provision_mail", "--limit", box.machine)
-    assert f"{box.address} {box.machine} thunderbird verified unchanged" in [" ".join(line.split()) for line in shown.splitlines()]
+    fleet.play("provision_mail", "--limit", box.machine)
+    assert fleet.place(box.machine, box.address, "thunderbird") == ("verified", "unchanged")
 
 
 @pytest.mark.parametrize("sandboxed", [False, True])
@@ -22,13 +22,13 @@ def test_a_program_that_is_not_there_is_said_and_is_no_success(sandboxed: bool) 
     sudo = fleet.machine(box.machine).check_output
     sudo(f"sudo sh -c 'mv /usr/lib/thunderbird/application.ini /usr/bin/msmtp /root && {snap}'")
     try:
-        lines = [" ".join(line.split()) for line in fleet.play("provision_mail", "--limit", box.machine, code=2).splitlines()]
+        told = fleet.told(fleet.play("provision_mail", "--limit", box.machine, code=2))
     finally:
         sudo("sudo sh -c 'mv /root/application.ini /usr/lib/thunderbird; mv /root/msmtp /usr/bin; rm -rf /snap/thunderbird'")
     state = "out of reach" if sandboxed else "not installed"
-    assert f"{box.address} {box.machine} thunderbird {state} waits for the program" in lines
-    assert f"{box.address} {box.machine} msmtp not installed waits for the program" in lines
-    assert any(line.startswith(f"{box.machine}: msmtp: msmtp is not installed; install it, then run again") for line in lines)
+    assert fleet.place(box.machine, box.address, "thunderbird")[0] == state
+    assert fleet.place(box.machine, box.address, "msmtp")[0] == "not installed"
+    assert "smtp is not installed; install it, then run again" in told
 
 
 # Makes of the account that is ours in a profile one that the person might have made by hand, years ago: no mark on it, no TLS. Reads
@@ -57,9 +57,8 @@ def test_an_own_account_without_tls_is_told_and_taken_over_when_the_office_says_
     fleet.run(box, "cat >/tmp/by_hand.py", BY_HAND)
     profile = fleet.run(box, "python3 /tmp/by_hand.py", json.dumps([box.address, 143, 0])).strip()
 
-    told = fleet.play("provision_mail", "--limit", box.machine, code=2)
-    line = next(line for line in told.splitlines() if profile in line and "choose" in line)
-    assert f"Thunderbird receives from {box.incoming[0]} port 143 without TLS; it should be port 993 with TLS" in line
+    line = fleet.told(fleet.play("provision_mail", "--limit", box.machine, code=2))
+    assert f"{profile}: Thunderbird receives from {box.incoming[0]} port 143 without TLS; it should be port 993 with TLS" in line
     assert "choose Connection security SSL/TLS and Port 993" in line and "thunderbird_adopt" in line
 
     # Thunderbird keeps the one of the two that was there, so ours is not put in beside it.
@@ -76,5 +75,5 @@ def test_an_own_account_without_tls_is_told_and_taken_over_when_the_office_says_
     (mine,) = [account for account in answer["accounts"] if account["user"] == box.address]
     assert (mine["key"], mine["host"], mine["port"], mine["socket"]) == ("account77", box.incoming[0], 993, 3)
     assert answer["logins"][box.address]["status"] == 0 and answer["sent"][box.address] == 0
-    shown = fleet.play("provision_mail", "--limit", box.machine, "-e", "thunderbird_adopt=true")
-    assert f"{box.address} {box.machine} thunderbird verified unchanged" in [" ".join(line.split()) for line in shown.splitlines()]
+    fleet.play("provision_mail", "--limit", box.machine, "-e", "thunderbird_adopt=true")
+    assert fleet.place(box.machine, box.address, "thunderbird") == ("verified", "unchanged")

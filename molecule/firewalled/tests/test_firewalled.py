@@ -45,8 +45,8 @@ def test_587_is_blocked_and_mail_goes_out_at_465(machine: str) -> None:
 
 
 def test_without_auto_the_blocked_port_is_a_problem_and_the_machine_is_provisioned_all_the_same() -> None:
-    shown = fleet.play("provision_mail", "-e", "mail_smtp_port=587", "--limit", "desk-12", "--check")
-    assert "desk-12: cannot send: No answer from smtp.charter.net:587: port 587 is blocked between this machine and the server" in shown
+    shown = fleet.told(fleet.play("provision_mail", "-e", "mail_smtp_port=587", "--limit", "desk-12", "--check"))
+    assert "(desk-12): cannot send: No answer from smtp.charter.net:587: port 587 is blocked between this machine and the server" in shown
     found = fleet.diagnose("-e", "mail_smtp_port=587", "--limit", "desk-12")["desk-12"]
     assert found["summary"].startswith("unable to send: smtp.charter.net:587 blocked")
 
@@ -57,7 +57,7 @@ def test_auto_stays_at_465_while_nothing_can_be_told() -> None:
     with desk.sudo():
         desk.check_output("nft insert rule inet office out oif != lo drop")
     try:
-        shown = fleet.play("provision_mail", "--limit", "desk-12")
+        shown = fleet.told(fleet.play("provision_mail", "--limit", "desk-12"))
         assert "port 587 does not work here (blocked), and no other does; 465 stays set." in shown
         assert "port 465" in fleet.run(BOXES["desk-12"], "cat .msmtprc")
     finally:
@@ -93,7 +93,7 @@ def connects(machine: str, address: str, user: str = "technician") -> bool:
 
 def opens_and_leaves_no_trace(machine: str, firewall: str) -> None:
     before = rules(machine, firewall)
-    shown = fleet.play("provision_mail", "--limit", machine, *OPEN)
+    shown = fleet.told(fleet.play("provision_mail", "--limit", machine, *OPEN))
     assert f"{machine}: firewall: Opened TCP 587 for outgoing connections in {firewall}." in shown
     assert "port 587 does not work here" not in shown, "what is said of the servers is from after the opening"
     opened = rules(machine, firewall)
@@ -107,7 +107,7 @@ def opens_and_leaves_no_trace(machine: str, firewall: str) -> None:
     sends(BOXES[machine], 587)
     fleet.play("provision_mail", "--limit", machine, "--check", *CLOSE)
     assert rules(machine, firewall) == opened, "a check changes nothing"
-    shown = fleet.play("provision_mail", "--limit", machine, *CLOSE)
+    shown = fleet.told(fleet.play("provision_mail", "--limit", machine, *CLOSE))
     assert "port 587 does not work here (blocked); port 465 does and is used" in shown, "nor is it from before the closing"
     assert rules(machine, firewall) == before
 
@@ -115,7 +115,7 @@ def opens_and_leaves_no_trace(machine: str, firewall: str) -> None:
 def opens_nothing_past_a_tunnel(machine: str, firewall: str, place: str) -> None:
     """The firewall lets out through a tunnel by now."""
     before = rules(machine, firewall)
-    shown = fleet.play("provision_mail", "--limit", machine, *OPEN)
+    shown = fleet.told(fleet.play("provision_mail", "--limit", machine, *OPEN))
     assert re.search(f"{machine}: firewall: .*; {place} is kept shut for TCP 587: it lets out by interface", shown), shown
     assert rules(machine, firewall) == before and not connects(machine, "smtp.charter.net")
 
@@ -183,7 +183,7 @@ def test_ufw_with_a_tunnel() -> None:
     fleet.play("provision_mail", "--limit", "desk-13", *OPEN)
     assert connects("desk-13", "smtp.charter.net") and not connects("desk-13", BANNED)
     as_root("desk-13", "ufw allow out on wg0")
-    shown = fleet.play("provision_mail", "--limit", "desk-13", *OPEN)
+    shown = fleet.told(fleet.play("provision_mail", "--limit", "desk-13", *OPEN))
     assert (
         "desk-13: firewall: Took back what an earlier run had opened in ufw: TCP 587; ufw is kept shut for TCP 587: it lets out by" in shown
     )

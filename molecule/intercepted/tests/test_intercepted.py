@@ -61,7 +61,7 @@ def test_the_provider_s_own_faults_are_told_from_interception(provider: str, ver
 
 
 def test_starttls_that_is_taken_out_is_told_and_465_is_used() -> None:
-    shown = fleet.play("provision_mail")
+    shown = fleet.told(fleet.play("provision_mail"))
     assert "desk-13: sending: port 587 does not work here (starttls_stripped); port 465 does and is used." in shown
     machine = fleet.diagnose("--limit", "desk-13", code=0)["desk-13"]
     assert (machine["servers"]["smtp.charter.net:587"], machine["servers"]["smtp.charter.net:465"]) == ("starttls_stripped", "ok")
