@@ -166,7 +166,12 @@ class CallbackModule(Default):
         self._results.stop(name, "failed", words)
         if not self._quiet:
             return
-        if action == COLLECTION + "mail_check" or (action == COLLECTION + "mobile_files" and "listed above" in words):
+        # What stops a run for everybody before anything is changed.
+        if (
+            result.task.get_name().startswith("msp.charter_mail.mail : Stop when ")
+            or action == COLLECTION + "mail_check"
+            or (action == COLLECTION + "mobile_files" and "listed above" in words)
+        ):
             self._refused = True
             self._say(inert(words), C.COLOR_ERROR)
         elif not result.task.get_name().startswith(_LAST):

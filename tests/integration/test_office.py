@@ -66,6 +66,30 @@ def test_onboard_correct_and_let_go(office: Path) -> None:
     assert b"jane@example.org" not in b"".join(content for name, content in machines(office).items() if name.endswith(".cfg"))
 
 
+def test_a_list_that_lost_many_people_stops_the_run(office: Path) -> None:
+    """As when it was filtered before it was saved. Who is only on another machine now is not gone."""
+    everybody = [f"p{number}@example.org,Person {number},desk-0{1 + number % 2},p{number},msmtp,\n" for number in range(6)]
+    (office / "staff.csv").write_text(HEADER + "".join(everybody), encoding="utf-8")
+    assert play("provision-mail.yml", "-i", office).code == 0
+    before = machines(office)
+    (office / "staff.csv").write_text(HEADER + "".join(everybody[:2]) + everybody[2].replace(",\n", ",absent\n"), encoding="utf-8")
+    quiet = {"CHARTER_MAIL_ANSIBLE_OUTPUT": ""}
+    for options in ([], ["--check"], ["-e", "mail_confirm_removals=3"]):
+        stopped = play("provision-mail.yml", "-i", office, *options, env=quiet)
+        assert stopped.code == 2
+        gone = "p2@example.org, p3@example.org, p4@example.org, p5@example.org"
+        assert stopped.out.splitlines()[-1] == (
+            f"4 of the 6 mailboxes that earlier runs have set up are in the list no more, or are marked as left: {gone}. "
+            "Nothing was changed. If that is meant, run again with -e mail_confirm_removals=4."
+        ), stopped.out
+    assert machines(office) == before
+    moved = everybody[0].replace("desk-01", "desk-02") + "".join(everybody[1:4])
+    (office / "staff.csv").write_text(HEADER + moved, encoding="utf-8")
+    assert play("provision-mail.yml", "-i", office).code == 0, "two are no reason to stop"
+    (office / "staff.csv").write_text(HEADER + everybody[0], encoding="utf-8")
+    assert play("provision-mail.yml", "-i", office, "-e", "mail_confirm_removals=3").code == 0
+
+
 def test_tags_and_limit_mean_what_they_mean_elsewhere(office: Path) -> None:
     run = play("provision-mail.yml", "-i", office, "--limit", "desk-01", "--tags", "terminal")
     assert run.code == 0, run.out
