@@ -36,7 +36,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 #: An office (OFFICE=example; a client's OFFICE=acme, in the folder that OFFICES names; more for Ansible with ARGS="--limit desk-07")
 
 .PHONY: office
-office: .venv/runtime ## make the folder of a new office
+office: .venv/runtime ## make the folder of a new office (ARGS="-e from=people.xlsx -e machines=list.txt")
 	@$(RUN) sh contrib/play.sh playbooks/new_office.yml -e office=$(OFFICE) $(ARGS)
 
 .PHONY: preview

@@ -14,7 +14,7 @@ CHARTER_MAIL_VERDICT_FILE=$verdict ansible-playbook "$@"
 code=$?
 case $(cat "$verdict"):$code in
   refused:* | :[!0]*) exit 1 ;;
-  problem:* | would_change:0) exit 2 ;;
+  problem:* | empty:0 | would_change:0) exit 2 ;;
   *:0) exit 0 ;;
   *:4) exit 4 ;;
   *) exit 2 ;;

@@ -129,6 +129,7 @@ class CallbackModule(Default):
         self._all: dict[str, bool] = {}  # machine -> whether it is done
         self._moving = 0.0  # when the line that moves was written last
         self._refused = False
+        self._nobody = False
         self._differences: list[str] = []
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
@@ -139,6 +140,10 @@ class CallbackModule(Default):
         if self._quiet:
             self._display = _Quiet(self._screen)
         super().v2_playbook_on_start(playbook)
+
+    def v2_playbook_on_no_hosts_matched(self) -> None:
+        super().v2_playbook_on_no_hosts_matched()
+        self._nobody = True
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         super().v2_runner_on_start(host, task)
@@ -152,6 +157,10 @@ class CallbackModule(Default):
     def v2_runner_on_ok(self, result: Any) -> None:
         super().v2_runner_on_ok(result)
         self._take(result)
+        if self._quiet and result.task.resolved_action == "ansible.builtin.debug":
+            said = result.result.get("msg", "")
+            for line in said if isinstance(said, list) else [said]:
+                self._say(inert(mask(str(line))))
 
     def v2_runner_on_skipped(self, result: Any) -> None:
         super().v2_runner_on_skipped(result)
@@ -208,6 +217,12 @@ class CallbackModule(Default):
             if counts:
                 self._say(f"Phones and Macs: {counts}. {self._results.handouts['dest']}/index.html")
         word = "refused" if self._refused else "done"
+        if self._nobody and not self._results.office and not self._results.handouts.get("people"):
+            office = next((Path(str(source)).name for source in context.CLIARGS.get("inventory") or ()), "the office")
+            self._say(
+                f"{office}: there is no machine to work on. Fill in hosts.yml (the machines) and staff.xlsx (the people).", C.COLOR_ERROR
+            )
+            word = "empty"
         if self._results.office and not self._refused:
             document = self._end(bool(context.CLIARGS.get("check")))
             word = "would_change" if document and document["counts"]["would_change"] else word

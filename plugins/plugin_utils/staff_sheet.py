@@ -125,6 +125,11 @@ class _Rows:
         self._rows.append(row)
         return True
 
+    @property
+    def fits(self) -> bool:
+        """Whether there was a header, and it was one."""
+        return self._header is not None and not self._header.problems
+
     def _tell_ignored(self, where: str) -> None:
         ignored = self._header.ignored if self._header else []
         secret = [column for column in ignored if is_secret(column)]
@@ -159,7 +164,7 @@ def _workbook(data: bytes, name: str) -> Sheet:
             if not collected.take(where, [_clean(cell.text) for cell in cells], [cell.kind for cell in cells]):
                 break
         sheet = collected.sheet()
-        if sheet.rows:
+        if collected.fits:
             return sheet
         tried += [sheet] if sheet.problems or sheet.notes else []
     if tried:

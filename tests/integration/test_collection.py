@@ -100,7 +100,8 @@ def test_the_readme_s_way_to_install_and_use_it(tmp_path: Path) -> None:
     new, *runs = USE.splitlines()
     made = command("sh", "-exc", new, cwd=mail, env=env)
     assert made.code == 0, made.out
-    assert sorted(tree(mail / "inventories")) == ["acme/group_vars/all.yml", "acme/hosts.yml", "acme/staff.csv"]
+    assert sorted(tree(mail / "inventories")) == ["acme/group_vars/all.yml", "acme/hosts.yml", "acme/staff.xlsx"]
+    (mail / "inventories/acme/staff.xlsx").unlink()
     write_office(mail / "inventories/acme", "address,full_name,machines,login\njane@example.org,Jane,desk-01,jane\n", "desk-01")
     for run in runs:
         done = command("sh", "-exc", run, cwd=mail, env=env)

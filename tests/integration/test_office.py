@@ -6,6 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.headers import COLUMNS
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.new_list import workbook
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.staff_sheet import read_sheet
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.workbook import tables
 
 from tests.playbook import ROOT, command, copy_project, play, tree, write_office
 
@@ -389,17 +394,18 @@ def test_new_office_is_ready_to_be_filled_in_and_never_overwritten(tmp_path: Pat
     made = play("playbooks/new_office.yml", "-e", "office=acme", cwd=tmp_path)
     assert made.code == 0, made.out
     acme = tmp_path / "inventories/acme"
-    assert sorted(tree(acme)) == ["group_vars/all.yml", "hosts.yml", "staff.csv"]
-    header, example = (acme / "staff.csv").read_text().splitlines()
-    assert header.split(",")[0] == "address"
-    assert example.startswith("# ")
-    (acme / "staff.csv").write_text("mine", encoding="utf-8")
+    assert sorted(tree(acme)) == ["group_vars/all.yml", "hosts.yml", "staff.xlsx"]
+    untouched = command("sh", ROOT / "contrib/play.sh", "-i", acme, ROOT / "provision-mail.yml", cwd=tmp_path)
+    assert untouched.code == 2
+    assert "acme: there is no machine to work on. Fill in hosts.yml (the machines) and staff.xlsx (the people)." in untouched.out
     again = play("playbooks/new_office.yml", "-e", "office=acme", cwd=tmp_path)
     assert again.code != 0
     assert "is there already; nothing was changed" in again.out
-    assert (acme / "staff.csv").read_text() == "mine"
-    # Filled in by taking the comment signs away, it is an office.
-    (acme / "staff.csv").write_text(f"{header}\n{example.removeprefix('# ')}\n", encoding="utf-8")
+    # Filled in, it is an office.
+    header = [cell.text for cell in tables((acme / "staff.xlsx").read_bytes(), "staff.xlsx")[0].rows[0][1]]
+    assert header == list(COLUMNS)
+    row = {"address": "jane.doe@example.org", "full_name": "Jane Doe", "machines": "desk-01, desk-02", "login": "jane", "phones": "iPhone"}
+    (acme / "staff.xlsx").write_bytes(workbook([row]))
     hosts = (acme / "hosts.yml").read_text().replace("# desk-01:\n    #   ansible_host: 192.0.2.11", "desk-01:\n    desk-02:")
     (acme / "hosts.yml").write_text(hosts, encoding="utf-8")
     # The example has a phone: who helps with it must be said before anything is done, and that is said by the look at it, too.
@@ -407,10 +413,35 @@ def test_new_office_is_ready_to_be_filled_in_and_never_overwritten(tmp_path: Pat
     assert early.code != 0
     assert early.row("group_vars/all.yml: mobile_contact: has neither phone nor email; the page must say who helps")
     settings = (acme / "group_vars/all.yml").read_text()
-    (acme / "group_vars/all.yml").write_text(settings.replace("# mobile_contact:", "mobile_contact:"))
+    (acme / "group_vars/all.yml").write_text(settings.replace('phone: ""', "phone: +1 555 0100"))
     seen = play("playbooks/preview_mail.yml", "-i", acme, cwd=tmp_path)
     assert seen.code == 0, seen.out
     assert "Jane Doe (desk-01, desk-02): Thunderbird set up" in seen.out
+
+
+def test_new_office_takes_over_the_lists_that_an_office_has(tmp_path: Path) -> None:
+    people = "Display name,User principal name,Department,Phone\nZoë Müller,zoe@example.org,Sales,iPhone\nJoe,joe@example.org,,\n"
+    (tmp_path / "people.csv").write_text(people, encoding="utf-8")
+    (tmp_path / "list.txt").write_text("lnx-01 lnx-02   Linux\nPC-BOSS Windows\nmac-01 macOS\n# old\nprinter\n")
+    made = play("playbooks/new_office.yml", *("-e", "office=acme", "-e", "from=people.csv", "-e", "machines=list.txt"), cwd=tmp_path)
+    assert made.code == 0, made.out
+    acme = tmp_path / "inventories/acme"
+    sheet = read_sheet((acme / "staff.xlsx").read_bytes(), "staff.xlsx")
+    assert [(row["address"], row["full_name"], row["phones"]) for row in sheet.rows] == [
+        ("zoe@example.org", "Zoë Müller", "ios"),
+        ("joe@example.org", "Joe", ""),
+    ]
+    hosts = yaml.safe_load((acme / "hosts.yml").read_text())
+    assert {group: list(hosts[group]["hosts"]) for group in hosts} == {
+        "linux": ["lnx-01", "lnx-02"],
+        "windows": ["PC-BOSS"],
+        "macos": ["mac-01"],
+    }
+    assert "say the platform of printer" in made.out and "column Department" in made.out
+    (tmp_path / "list.txt").write_text("desk 01/x\n")
+    wrong = play("playbooks/new_office.yml", *("-e", "office=two", "-e", "from=nobody.xlsx", "-e", "machines=list.txt"), cwd=tmp_path)
+    assert wrong.code != 0 and not (tmp_path / "inventories/two/staff.xlsx").exists()
+    assert wrong.row("nobody.xlsx: cannot be read: No such file or directory") and wrong.row('list.txt:1: "01/x" is no name of a machine')
 
 
 def test_offices_are_kept_where_the_technician_says(tmp_path: Path) -> None:
@@ -422,9 +453,10 @@ def test_offices_are_kept_where_the_technician_says(tmp_path: Path) -> None:
     assert f"There is no {tmp_path}/private/acme." in hint
     made = play("playbooks/new_office.yml", "-e", "office=acme", env=env)
     assert made.code == 0, made.out
-    assert f"ansible-playbook -i {tmp_path}/private/acme playbooks/preview_mail.yml" in " ".join(made.out.split())
+    assert f"{tmp_path}/private/acme is ready to be filled in." in " ".join(made.out.split())
     acme = tmp_path / "private/acme"
-    assert sorted(tree(tmp_path / "private")) == ["acme/group_vars/all.yml", "acme/hosts.yml", "acme/staff.csv"]
+    assert sorted(tree(tmp_path / "private")) == ["acme/group_vars/all.yml", "acme/hosts.yml", "acme/staff.xlsx"]
+    (acme / "staff.xlsx").unlink()
     write_office(acme, HEADER + JANE + JOHN, "desk-01 desk-02")
     project = copy_project(tmp_path / "clone")
     seen = command("make", "preview", "OFFICE=acme", cwd=project, env=env)
@@ -432,7 +464,7 @@ def test_offices_are_kept_where_the_technician_says(tmp_path: Path) -> None:
     assert sorted(path.name for path in (project / "build/preview/acme").iterdir()) == ["desk-01", "desk-02"]
     relative = play("playbooks/new_office.yml", "-e", "office=two", env={"OFFICES": "mine"})
     assert relative.code == 0, relative.out
-    assert (tmp_path / "mine/two/staff.csv").exists()
+    assert (tmp_path / "mine/two/staff.xlsx").exists()
 
 
 @pytest.mark.parametrize("name", ["", "../acme", "Acme", "a b", "acme\n", "acme\n\n", "ac\u017fme"])

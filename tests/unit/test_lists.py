@@ -13,6 +13,8 @@ import xlwt
 from ansible_collections.msp.charter_mail.plugins.plugin_utils import workbook
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.cells import index_of, machine_of
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.headers import COLUMNS
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.new_list import HELP, machines_of
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.new_list import workbook as workbook_of
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.problem import Problem, merged
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.staff_sheet import Sheet, read_sheet
 
@@ -239,3 +241,32 @@ def test_what_is_wrong_in_the_same_way_is_one_problem_with_its_lines() -> None:
     assert merged(wrong[:2]) == [str(problem) for problem in wrong[:2]]
     rows = [Problem(f"staff.xlsx, sheet S, row {line}", "", "column x", "y") for line in (3, 4, 9)]
     assert merged(rows) == ["staff.xlsx, sheet S, rows 3, 4, 9: column x: y"]
+
+
+def test_the_machines_of_a_new_office_come_from_a_text_or_a_table() -> None:
+    def found(data: bytes, name: str) -> dict[str, list[str]]:
+        machines, problems = machines_of(data, name)
+        assert problems == []
+        return {platform: names for platform, names in machines.items() if names}
+
+    text = b"lnx-01, lnx-02   Linux  # the two upstairs\nPC-BOSS\tWindows\npc-boss Windows\nmac-01\n\nwin-server\n"
+    assert found(text, "list.txt") == {"linux": ["lnx-01", "lnx-02"], "windows": ["PC-BOSS"], "": ["mac-01", "win-server"]}
+    table = "\ufeffDevice name;Operating system;Owner\nPC-1;Windows 11 Pro;Jane\nMB-1;macOS 15;Joe\nsrv;Ubuntu 24.04;\nnas;;\n".encode()
+    wanted = {"windows": ["PC-1"], "macos": ["MB-1"], "linux": ["srv"], "": ["nas"]}
+    assert found(table, "list.csv") == wanted
+    rows = [["Device name", "Operating system"], ["PC-1", "Windows 11 Pro"], ["MB-1", "macOS 15"], ["srv", "Ubuntu 24.04"], ["nas", ""]]
+    assert found(xlsx(List=rows), "list.xlsx") == wanted
+    assert found(b"pc-1\npc-2\n", "list.csv") == {"": ["pc-1", "pc-2"]}
+    assert [str(problem) for problem in machines_of(b"a_b {{ x }}\n", "list.txt")[1]] == [
+        'list.txt:1: "a_b" is no name of a machine',
+        'list.txt:1: "{{" is no name of a machine',
+        'list.txt:1: "}}" is no name of a machine',
+    ]
+
+
+def test_the_workbook_of_a_new_office_is_a_list() -> None:
+    row = dict.fromkeys(COLUMNS, "") | {"address": "zoe@example.org", "full_name": "=Zoë", "login": "00417", "machines": "a b"}
+    (read,) = read_sheet(workbook_of([row]), "staff.xlsx").rows
+    assert {name: read[name] for name in COLUMNS} == row
+    assert read_sheet(workbook_of([]), "staff.xlsx") == Sheet([], [], [])
+    assert {*HELP} == {*COLUMNS}
