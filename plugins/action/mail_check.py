@@ -46,6 +46,7 @@ class ActionModule(ActionBase):
         _, arguments = self.validate_argument_spec(
             {
                 "providers": {"type": "list", "elements": "dict", "required": True},
+                "preview_dir": {"type": "path", "default": ""},
                 "purpose": {"type": "str", "choices": ["provision", "preview", "diagnose"], "default": "provision"},
             }
         )
@@ -76,6 +77,7 @@ class ActionModule(ActionBase):
             "changed": False,
             "office": ready.loaded.name,
             "purpose": arguments["purpose"],
+            "preview_dir": arguments["preview_dir"],
             "notes": ready.loaded.notes,
             "people": survey(ready.loaded.rows, ready.machines, policy_of(everybody["localhost"], arguments["providers"]), mdm),
             **_who_is_where(ready.loaded.rows, ready.machines),

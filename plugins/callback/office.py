@@ -130,6 +130,7 @@ class CallbackModule(Default):
         self._moving = 0.0  # when the line that moves was written last
         self._refused = False
         self._nobody = False
+        self._preview_dir = ""
         self._differences: list[str] = []
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
@@ -238,6 +239,7 @@ class CallbackModule(Default):
         elif action.startswith(COLLECTION):
             self._results.take(action.removeprefix(COLLECTION), name, data)
             self._purpose = self._purpose or data.get("purpose", "")
+            self._preview_dir = self._preview_dir or data.get("preview_dir", "")
         self._done(result, state)
 
     def _done(self, result: Any, state: str = "done") -> None:
@@ -260,12 +262,13 @@ class CallbackModule(Default):
         # A machine of a run that only looks has what it had.
         run = office_document.Run(
             places={} if diagnosed else self._results.places,
+            only=("linux",) if self._purpose == "preview" else (),
             machines=self._results.machines(),
             probes=self._results.probes,
             handouts={who: os.path.relpath(page, store.dir) for who, page in self._results.pages()},
             handed=self._results.handed(),
             when=datetime.datetime.now(datetime.UTC),
-            check=check,
+            check=check or self._purpose == "preview",
             diagnosis=os.path.relpath(Path(self._report_dir, "diagnosis.html"), store.dir) if diagnosed else "",
         )
         document = office_document.build(self._results.office, self._results.people, run, before)
@@ -275,18 +278,23 @@ class CallbackModule(Default):
             told = screen.lines(
                 document,
                 width=shutil.get_terminal_size((80, 24)).columns if self._is_terminal() else 80,
-                check=check,
+                check="Preview only: no machine was contacted."
+                if self._purpose == "preview"
+                else "Check only: nothing was changed."
+                if check
+                else "",
                 only=limited,
                 notes=self._results.notes,
                 verbose=bool(self._screen.verbosity),
             )
             for kind, line in told:
                 self._say(inert(mask(line)), _COLORS[kind])
+        if self._preview_dir:
+            self._say(f"Preview: {_from(Path(self._preview_dir), here)}")
         if not check and self._purpose != "preview":
             try:
                 store.save(document)
-                page = store.page.resolve()
-                self._say(f"Page: {page.relative_to(here) if page.is_relative_to(here) else page}")
+                self._say(f"Page: {_from(store.page.resolve(), here)}")
             except OSError as error:
                 self._say(f"The page of the office could not be written: {error.filename}: {error.strerror}", C.COLOR_ERROR)
         return document
@@ -334,6 +342,10 @@ class CallbackModule(Default):
     def _say(self, text: str, color: str | None = None) -> None:
         self._move("")
         self._screen.display(text, color=color)
+
+
+def _from(path: Path, here: Path) -> Path:
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _reason(result: Any) -> str:

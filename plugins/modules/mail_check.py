@@ -22,6 +22,10 @@ options:
     type: list
     elements: dict
     required: true
+  preview_dir:
+    description: Where a preview is written, for the callback to say.
+    type: path
+    default: ""
   purpose:
     description: >-
       What the run is for; the callback P(msp.charter_mail.office#callback) goes by it. A diagnosis does without what phones and Macs get,
@@ -46,6 +50,15 @@ office:
 purpose:
   description: The option of that name.
   type: str
+  returned: success
+preview_dir:
+  description: The option of that name.
+  type: str
+  returned: success
+notes:
+  description: What in the list was read otherwise than it is written.
+  type: list
+  elements: str
   returned: success
 people:
   description: >-

@@ -85,6 +85,7 @@ class Run(NamedTuple):
 
     handouts: id of a person -> path of the page, from the office's folder. handed: address that a hand-out is named by -> what became of it
     (created, updated, unchanged, removed). diagnosis: path of the page of a diagnosis. check: it only looked.
+    only: the platforms that a run with this outcome would be for, where it looked at others as well.
     """
 
     places: Mapping[Key, Place]
@@ -94,6 +95,7 @@ class Run(NamedTuple):
     handed: Mapping[str, str]
     when: datetime.datetime
     check: bool = False
+    only: Sequence[str] = ()
     diagnosis: str = ""
 
 
@@ -198,7 +200,7 @@ def _place(place: Mapping[str, Any], run: Run, earlier: _Earlier, time: str) -> 
     looked = run.places.get(key)
     reached, why = run.machines.get(place["machine"], ("", ""))
     last = {"state": known.get("state", "not run yet"), "why": known.get("why", ""), "seen": known.get("seen", "")}
-    if looked:
+    if looked and (not run.only or place["platform"] in run.only):
         would = run.check and looked.outcome in _DID and looked.outcome != "removed"
         now = {"state": "to be provisioned" if would else looked.state, "why": looked.why, "seen": time, "did": looked.outcome}
     elif not place["platform"]:

@@ -23,12 +23,13 @@ def lines(
     document: Mapping[str, Any],
     *,
     width: int = 80,
-    check: bool = False,
+    check: str = "",
     only: Sequence[str] | None = None,
     notes: Sequence[str] = (),
     verbose: bool = False,
 ) -> Iterator[Line]:
-    """The document in words. check: nothing was done. only: the machines that the run was limited to. notes: what a run had to say besides.
+    """The document in words. check: what to say of a run that did nothing. only: the machines that the run was limited to. notes: what a run
+    had to say besides.
 
     verbose: also who is ready.
     """
@@ -40,7 +41,7 @@ def lines(
     kind, said = verdict(document["office"], people, only)
     yield from _wrapped(kind, said, "", width)
     if check:
-        yield "", "Check only: nothing was changed."
+        yield "", check
     for level, heading in (("problem", "Something is wrong:"), ("waits", "Waiting for somebody:")):
         mine = [each for each in todo if each["kind"] == level]
         if mine:

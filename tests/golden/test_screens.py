@@ -98,9 +98,17 @@ def cases() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     yield "all well", later(), {}
     yield "all well, all named", later(), {"verbose": True}
     yield "drift put back", later(changed={jane: Place("prepared", "drift")}), {}
-    yield "drift put back, check", later(changed={jane: Place("prepared", "drift")}, check=True), {"check": True}
+    yield (
+        "drift put back, check",
+        later(changed={jane: Place("prepared", "drift")}, check=True),
+        {"check": "Check only: nothing was changed."},
+    )
     yield "somebody left", later(left, taken, handed={"paul@acme.example": "removed"}), {}
-    yield "somebody left, check", later(left, taken, handed={"paul@acme.example": "removed"}, check=True), {"check": True}
+    yield (
+        "somebody left, check",
+        later(left, taken, handed={"paul@acme.example": "removed"}, check=True),
+        {"check": "Check only: nothing was changed."},
+    )
     yield "somebody moved", later(moved, {jane: Place("removed", "removed")}), {}
     news = {key: Place("prepared", "pending") for key in places(people(port)) if key[0] == "jane@acme.example" and key[2] == "msmtp"}
     news[("new@acme.example", "lnx-02", "thunderbird")] = Place("to be started", "created")

@@ -416,7 +416,8 @@ def test_new_office_is_ready_to_be_filled_in_and_never_overwritten(tmp_path: Pat
     (acme / "group_vars/all.yml").write_text(settings.replace('phone: ""', "phone: +1 555 0100"))
     seen = play("playbooks/preview_mail.yml", "-i", acme, cwd=tmp_path)
     assert seen.code == 0, seen.out
-    assert "Jane Doe (desk-01, desk-02): Thunderbird set up" in seen.out
+    assert "Jane Doe (desk-01, desk-02): Thunderbird would be set up" in seen.out
+    assert seen.out.splitlines()[-1] == "Preview: build/preview/acme"
 
 
 def test_new_office_takes_over_the_lists_that_an_office_has(tmp_path: Path) -> None:
