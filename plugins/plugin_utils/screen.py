@@ -28,7 +28,7 @@ def lines(
     notes: Sequence[str] = (),
     verbose: bool = False,
 ) -> Iterator[Line]:
-    """The document in words. check: what to say of a run that did nothing. only: the machines that the run was limited to. notes: what a run
+    """The document in words. check: what to say of a run that did nothing. only: the machines that it was limited to. notes: what a run
     had to say besides.
 
     verbose: also who is ready.
