@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,9 @@ settings.load_profile("charter-mail")
 def _in_an_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands write below the folder they are started in: never into the clone, where people have their own offices' files."""
     monkeypatch.chdir(tmp_path)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first, so that no worker is left alone with one at the end: those that run things, then by their tests."""
+    files = Counter(item.path for item in items)
+    items.sort(key=lambda item: ("integration" not in item.path.parts, -files[item.path], str(item.path)))
