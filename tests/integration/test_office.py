@@ -114,7 +114,7 @@ def test_every_problem_at_once_and_nothing_touched(office: Path) -> None:
         'staff.csv:2 (janeexample.org): column address: "janeexample.org" has no @; the full address is needed, as in jane@example.org',
         'staff.csv:2 (janeexample.org): column programs: "msmpt" is not a program known here; did you mean msmtp?',
         'staff.csv:3 (john@example.org): column machines: "desk-2" is not in hosts.yml; did you mean desk-02?',
-        "staff.csv:4 (john@example.org): column address: is there already, in staff.csv:3; one row per mailbox",
+        "staff.csv:4 (john@example.org): column address: is there already, in staff.csv:3; one row per mailbox and login",
     ):
         assert run.row(line) == line
     assert "4 problems with this office" in run.out
@@ -203,7 +203,8 @@ mail_password_command: show %(source)s {address}
     )
     lines = [
         'staff.csv:3 (joe@example.org): column login: "joe x" is not an account name; write it without domain and path, and without blanks',
-        "desk-02: mail_accounts[0]: must be {address, full_name, login, protocol, smtp_port, programs, phones, primary, state}",
+        "desk-02: mail_accounts[0]: must be {address, full_name, login, protocol, smtp_port, programs, phones, primary, state, "
+        "sender_name}",
         command_line,
         'group_vars/all.yml: mail_profile_url: "https://[x/{token}/{address}/{file}" is not an https address',
         "group_vars/all.yml: mobile_dir: is empty; write the folder for the files, as in build/mobile/{office}",
