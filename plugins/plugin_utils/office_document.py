@@ -104,10 +104,12 @@ def build(office: str, people: Sequence[Mapping[str, Any]], run: Run, before: Ma
     time = run.when.astimezone(datetime.UTC).isoformat(timespec="seconds")
     earlier = _Earlier(before or {})
     persons = [_person(person, run, earlier, time) for person in people]
-    changes = [*_comings(persons, earlier, before is not None), *_goings(persons, run, earlier)]
+    removed = [key for key, place in run.places.items() if place.outcome == "removed"]
+    changes = [*_comings(persons, earlier, before is not None), *_goings(persons, run, earlier, removed)]
     for person in persons:
         changes += [
-            {"who": person["name"], "id": person["id"], "where": where, "what": what} for where, what in _changes(person, run, earlier)
+            {"who": person["name"], "id": person["id"], "where": where, "what": what}
+            for where, what in _changes(person, run, earlier, removed)
         ]
     if not run.check:
         for person in persons:
@@ -135,9 +137,7 @@ class _Earlier:
         self.diagnosis = str(document.get("diagnosis", ""))
         self.people: list[Mapping[str, Any]] = document.get("people", [])
         self.machines = {machine["name"]: machine for machine in document.get("machines", [])}
-        self.places = {
-            (place["address"], place["machine"], place["program"]): place for person in self.people for place in person["places"]
-        }
+        self.places = {_key(place): place for person in self.people for place in person["places"]}
         self._by_address: dict[str, list[Mapping[str, Any]]] = {}
         for person in self.people:
             for mailbox in person["mailboxes"]:
@@ -194,8 +194,12 @@ def refresh(document: Node) -> None:
     document["counts"] = {"people": len(document["people"]), **{kind: counts[kind] for kind in KINDS}}
 
 
+def _key(place: Mapping[str, Any]) -> Key:
+    return place["address"], place["machine"], place["program"]
+
+
 def _place(place: Mapping[str, Any], run: Run, earlier: _Earlier, time: str) -> Node:
-    key = (place["address"], place["machine"], place["program"])
+    key = _key(place)
     known: Mapping[str, Any] = earlier.places.get(key, {})
     looked = run.places.get(key)
     reached, why = run.machines.get(place["machine"], ("", ""))
@@ -261,15 +265,15 @@ def _comings(persons: Sequence[Node], earlier: _Earlier, known: bool) -> Iterato
             yield {"who": person["name"], "id": person["id"], "where": "", "what": "came"}
 
 
-def _goings(persons: Sequence[Node], run: Run, earlier: _Earlier) -> Iterator[Node]:
+def _goings(persons: Sequence[Node], run: Run, earlier: _Earlier, removed: Sequence[Key]) -> Iterator[Node]:
     """People who are in the list no more, with what was removed."""
     here = [earlier.person(person) for person in persons]
     addresses = {mailbox["address"] for person in persons for mailbox in person["mailboxes"]}
     left = [person for person in earlier.people if person not in here]
     gone: dict[tuple[str, str], set[str]] = {(person["name"], person["id"]): set() for person in left}
     whose = {mailbox["address"]: (person["name"], person["id"]) for person in left for mailbox in person["mailboxes"]}
-    for (address, machine, program), place in run.places.items():
-        if place.outcome == "removed" and address not in addresses:
+    for address, machine, program in removed:
+        if address not in addresses:
             gone.setdefault(whose.get(address, (address, address)), set()).add(f"{NAMES.get(program, program)} on {machine}")
     for address, became in run.handed.items():
         if became == "removed" and address not in addresses:
@@ -280,13 +284,17 @@ def _goings(persons: Sequence[Node], run: Run, earlier: _Earlier) -> Iterator[No
         yield {"who": name, "id": address, "where": "", "what": what}
 
 
-def _changes(person: Mapping[str, Any], run: Run, earlier: _Earlier) -> Iterator[tuple[str, str]]:
+def _changes(person: Mapping[str, Any], run: Run, earlier: _Earlier, removed: Sequence[Key]) -> Iterator[tuple[str, str]]:
     """What became of a person who is in the list: where, and what."""
     addresses = {mailbox["address"] for mailbox in person["mailboxes"]}
     did: dict[tuple[str, str], set[str]] = {}
-    for (address, machine, program), place in run.places.items():
-        if address in addresses and place.outcome in _DID and _is_of(person, address, machine, program, place):
-            did.setdefault((place.outcome, machine), set()).add(NAMES.get(program, program))
+    own = {_key(place): place["platform"] for place in person["places"]}
+    # What was removed is among the person's places no more; a shared mailbox is of several people.
+    gone = {key: "" for key in removed if key[0] in addresses and key not in own}
+    for key, platform in {**own, **gone}.items():
+        looked = run.places.get(key)
+        if looked and looked.outcome in _DID and (not run.only or platform in run.only):
+            did.setdefault((looked.outcome, key[1]), set()).add(NAMES.get(key[2], key[2]))
     known = earlier.person(person)
     if known and (moved := _moved(known, person)):
         yield "", moved
@@ -300,12 +308,6 @@ def _changes(person: Mapping[str, Any], run: Run, earlier: _Earlier) -> Iterator
             yield "", f"hand-out {'would be ' if run.check else ''}{_MADE[run.handed[address]]}"
     if settings and not any(outcome in ("pending", "conflict") for outcome, _ in did):
         yield "", f"in the list: {settings}"
-
-
-def _is_of(person: Mapping[str, Any], address: str, machine: str, program: str, place: Place) -> bool:
-    """Whether what happened to a mailbox somewhere is this person's; a shared mailbox is of several people."""
-    own = {(each["address"], each["machine"], each["program"]) for each in person["places"]}
-    return (address, machine, program) in own or place.outcome == "removed"
 
 
 def _moved(known: Mapping[str, Any], person: Mapping[str, Any]) -> str:

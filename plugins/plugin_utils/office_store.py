@@ -49,10 +49,15 @@ class Store:
         self.dir.mkdir(parents=True, exist_ok=True)
         for path, text in ((self.document, json.dumps(document, indent=1, ensure_ascii=False) + "\n"), (self.page, page(document))):
             part = path.with_name(f".{path.name}.part")
-            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
-            part.replace(path)
+            try:
+                handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                    stream.write(text)
+                part.replace(path)
+            except OSError as error:
+                part.unlink(missing_ok=True)
+                # Of a disk that is full the system does not say where.
+                raise OSError(error.errno, error.strerror, str(path)) from error
 
     def done(self, who: str, device: str, undo: bool, when: datetime.datetime) -> str:
         """Remember that a phone is done, or not; says what was recorded. Raises StoreError."""
