@@ -6,10 +6,12 @@ if [ -n "${ZSH_VERSION:-}" ]; then
 fi
 
 _charter_mail_make() {
-  # The word may be cut at the equals sign, as bash does.
-  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} folder=${OFFICES:-inventories} names
-  case "$before$word" in
-    OFFICE*)
+  local word=${COMP_WORDS[COMP_CWORD]} start="" folder=${OFFICES:-inventories} names
+  # Bash cuts words at the equals sign.
+  [ "$COMP_CWORD" -lt 1 ] || start=${COMP_WORDS[COMP_CWORD - 1]}
+  [ "$COMP_CWORD" -lt 2 ] || start=${COMP_WORDS[COMP_CWORD - 2]}$start
+  case "$start$word" in
+    *OFFICE=*)
       word=${word#OFFICE=}
       word=${word#=}
       names=$(cd "$folder" 2>/dev/null && for hosts in */hosts.yml; do echo "${hosts%/hosts.yml}"; done)
