@@ -352,7 +352,7 @@ def check_machine(machine: str, rows: Iterable[Mapping[str, Any]]) -> list[Probl
         if login and _who(other) != _who(row):
             what = (
                 f"{cell(login)} on {machine} is also the login of {printable(_text(other, 'full_name'))}"
-                f" ({other.get('source')}); a second mailbox of one person carries the same full_name"
+                f" ({other.get('source')}); a second mailbox of one person carries the same full_name, and a name of its own in sender_name"
             )
             found.append(Problem(where, address, _field(where, "login"), what))
         elif login != _text(other, "login"):

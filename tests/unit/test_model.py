@@ -226,7 +226,7 @@ def test_rows_are_held_against_each_other() -> None:
     ) == [
         "staff.csv:3 (JANE@example.org): column address: is there already, in staff.csv:2; one row per mailbox and login",
         'staff.csv:4 (john@example.org): column login: "jane" on desk-01 is also the login of Jane Doe (staff.csv:2);'
-        " a second mailbox of one person carries the same full_name",
+        " a second mailbox of one person carries the same full_name, and a name of its own in sender_name",
         'staff.csv:5 (zoe@example.com): column address: "example.com" is not a domain of this office (example.org);'
         " did you mean example.org?",
         'staff.csv:5 (zoe@example.com): column machines: "desk-2" is not in hosts.yml; did you mean desk-02?',
@@ -247,7 +247,7 @@ def test_people_in_yaml_are_judged_by_the_same_rules() -> None:
     assert found == [
         f'{source} (jane@example.org): key smtp_port: "26" is not 587 or 465',
         f'{source} (jane@example.org): key login: "jane" on desk-01 is also the login of Jane Doe (staff.csv:2);'
-        " a second mailbox of one person carries the same full_name",
+        " a second mailbox of one person carries the same full_name, and a name of its own in sender_name",
         f"{source} (jane@example.org): key address: is on desk-01 already, by staff.csv:2",
     ]
 
