@@ -226,7 +226,8 @@ class CallbackModule(Default):
             word = "empty"
         if self._results.office and not self._refused:
             document = self._end(bool(context.CLIARGS.get("check")))
-            word = "would_change" if document and document["counts"]["would_change"] else word
+            waits = context.CLIARGS.get("check") and document and document["counts"]["would_change"]
+            word = "would_change" if waits else word
             word = "problem" if any(why == "failed" for why, _ in self._results.stopped.values()) else word
         if place := self.get_option("verdict_file"):
             Path(str(place)).write_text(word, encoding="utf-8")
