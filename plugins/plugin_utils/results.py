@@ -56,7 +56,8 @@ class Results:
     def __init__(self) -> None:
         self.office = ""
         self.people: list[dict[str, Any]] = []
-        self.notes: list[str] = []
+        self._notes: list[str] = []
+        self._choices: dict[str, str] = {}
         self.handouts: dict[str, Any] = {}
         # By machine, what mail_probe returned last.
         self.probes: dict[str, Sequence[Mapping[str, Any]]] = {}
@@ -76,6 +77,11 @@ class Results:
     def stop(self, machine: str, why: str, words: str) -> None:
         """The run ended for a machine. why: "failed" or "unreachable"; words: the reason, one line. The first reason counts."""
         self.stopped.setdefault(machine, (why, words))
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to say besides."""
+        return [*self._notes, *(f"{machine}: sending: {choice}" for machine, choice in self._choices.items() if choice)]
 
     @property
     def places(self) -> dict[Key, Place]:
@@ -117,7 +123,7 @@ class Results:
         if "people" in result:
             self.office, self.people = result["office"], result["people"]
             # A run of several plays asks several times.
-            self.notes += [note for note in result.get("notes", []) if note not in self.notes]
+            self._notes += [note for note in result.get("notes", []) if note not in self._notes]
 
     def _mail_files(self, machine: str, result: Mapping[str, Any]) -> None:
         self.seen.add(machine)
@@ -128,7 +134,7 @@ class Results:
             for address, state in fares.items():
                 self._outcomes.setdefault((address, machine, entry["program"]), []).append((state, why))
             if why and not fares:
-                self.notes.append(f"{machine}: {why}")
+                self._notes.append(f"{machine}: {why}")
         for entry in result.get("evidence", []):
             if entry["verified"]:
                 self._verified.add((entry["address"], machine, entry["program"]))
@@ -155,12 +161,12 @@ class Results:
     def _mail_probe(self, machine: str, result: Mapping[str, Any]) -> None:
         self.seen.add(machine)
         self.probes[machine] = result.get("endpoints", [])
-        if result.get("smtp_choice"):
-            self.notes.append(f"{machine}: sending: {result['smtp_choice']}")
+        # A second look takes the place of the first.
+        self._choices[machine] = str(result.get("smtp_choice") or "")
 
     def _mail_firewall(self, machine: str, result: Mapping[str, Any]) -> None:
         if result.get("changed") or result.get("restricted"):
-            self.notes.append(f"{machine}: firewall: {result['message']}")
+            self._notes.append(f"{machine}: firewall: {result['message']}")
 
 
 def troubles(endpoints: Sequence[Mapping[str, Any]]) -> Iterator[tuple[list[str], str]]:

@@ -75,12 +75,12 @@ def test_verified_is_only_what_was_seen() -> None:
 
 
 def test_what_is_said_of_the_servers_is_from_the_last_look() -> None:
-    def looked(verdict: str) -> dict[str, Any]:
+    def looked(verdict: str, choice: str = "") -> dict[str, Any]:
         endpoint = {"service": "smtp", "needed": True, "people": ["jane@example.org"]}
-        return {"endpoints": [{"endpoint": endpoint, "verdict": verdict, "advice": f"It is {verdict}."}], "smtp_choice": ""}
+        return {"endpoints": [{"endpoint": endpoint, "verdict": verdict, "advice": f"It is {verdict}."}], "smtp_choice": choice}
 
     results = Results()
-    results.take("mail_probe", "desk", looked("blocked"))
+    results.take("mail_probe", "desk", looked("blocked", "port 465 is used."))
     results.take("mail_firewall", "desk", {"changed": True, "message": "Opened TCP 587."})
     results.take("mail_probe", "desk", looked("ok"))
     assert [end["verdict"] for end in results.probes["desk"]] == ["ok"]
