@@ -1,5 +1,5 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Write what people need for their phones and Macs, on the controller (documentation: the module of the same name)."""
+"""Write the hand-outs of an office's people, on the controller (documentation: the module of the same name)."""
 
 from __future__ import annotations
 
@@ -23,15 +23,18 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils import apple
-from ..plugin_utils import handout, macs, mobile, pdf
+from ..plugin_utils import handout, mobile, pdf
 from ..plugin_utils.identity import file_name, who
 from ..plugin_utils.links import ending_warning, link_of
 from ..plugin_utils.loaded import Office, find_machines, find_office, policy_of
 from ..plugin_utils.model import DeviceOwner, Machine, check_office, device_owners
+from ..plugin_utils.office_store import Store as Memory
+from ..plugin_utils.office_store import StoreError
 from ..plugin_utils.plain import plain
 from ..plugin_utils.problem import Problem, counted, merged, printable, quoted
+from ..plugin_utils.results import Key, Results
 from ..plugin_utils.signing import Signer, Source, expiry_warning, load
+from ..plugin_utils.survey import mailbox
 
 display = Display()
 
@@ -40,7 +43,15 @@ PLUGIN_UTILS = Path(mobile.__file__).parent
 MANIFEST = ".charter-mail.json"
 # Seconds between two lines about progress.
 PROGRESS = 5
-STATES = ("created", "updated", "removed", "unchanged")
+# The plugin whose option dir says where an office is remembered.
+REMEMBERS = "msp.charter_mail.office"
+# What roles of the same run have left with the machines: the module, and the name of its result.
+_RESULTS = (
+    ("mail_files", "thunderbird_result"),
+    ("mail_files", "terminal_result"),
+    ("mail_files", "__apple_mail_written"),
+    ("apple_profiles", "apple_mail_result"),
+)
 CONTACT = ("name", "phone", "email", "hours")
 
 _TEXT = {"type": "str", "default": ""}
@@ -85,7 +96,7 @@ class ActionModule(ActionBase):
         owns = {name: hostvars[name] for name in variables["groups"]["all"]}
         now = datetime.datetime.now(datetime.UTC)
         ready = prepare(arguments, variables, owns, lambda path: read_file(self._loader, path), now)
-        refuse([*ready.problems, *ready.handout_problems], "no file for phones and Macs was written")
+        refuse([*ready.problems, *ready.handout_problems], "no hand-out was written")
         office, owners = ready.office, ready.owners
         store = Store(ready.dest, self._task.check_mode, self._task.diff)
         if office.signer and owners and (warning := expiry_warning(office.signer, now)):
@@ -100,11 +111,11 @@ class ActionModule(ActionBase):
                     f'{printable(owner["full_name"])} has a new profile, of {owner["identity"]}: the one before, "E-mail {folder}", is of '
                     "a mailbox that is this person's no more. Have it removed from the iPhone, or the other mailboxes are there twice."
                 )
-        result = self._write(store, owners, office, arguments["paper"], _answers(variables))
-        return {**result, "office": ready.loaded.name, "dest": str(store.dest)}
+        result = self._write(store, owners, office, arguments["paper"], _states(variables, ready.loaded.name, owners))
+        return {**result, "signed": office.signer is not None, "office": ready.loaded.name, "dest": str(store.dest)}
 
     def _write(
-        self, store: Store, owners: Sequence[DeviceOwner], office: mobile.Office, paper: str, answers: Mapping[str, Any]
+        self, store: Store, owners: Sequence[DeviceOwner], office: mobile.Office, paper: str, states: Mapping[Key, str]
     ) -> dict[str, Any]:
         """Bring the folder up to date, person by person."""
         fingerprint = office.signer and office.signer.fingerprint
@@ -115,20 +126,19 @@ class ActionModule(ActionBase):
             try:
                 for owner in owners:
                     store.expect(mobile.folder(owner), mobile.names(owner, office), who(owner["full_name"], owner["login"]))
-                if owners:
-                    store.expect("", [mobile.INDEX])
+                for_mdm = mobile.mdm(owners, office)
+                if for_mdm:
+                    store.expect(mobile.MDM, for_mdm)
                 store.save()
                 for owner in self._with_progress(owners, store):
-                    folder, inputs = mobile.folder(owner), _digest([alike, owner])
-                    state = "unchanged"
+                    folder, computers = mobile.folder(owner), mobile.standing(owner, states)
+                    inputs, state = _digest([alike, owner, computers]), "unchanged"
                     if not store.is_current(folder, inputs):
-                        state = store.put(folder, inputs, mobile.files(owner, office, functools.partial(store.read, folder)))
+                        state = store.put(folder, inputs, mobile.files(owner, office, computers, functools.partial(store.read, folder)))
                     people.append({**_described(owner), "folder": folder, "devices": owner["devices"], "state": state})
-                store.macs = macs.heard(store.macs, owners, answers)
-                if owners:
-                    far = macs.states(store.macs, owners, _profiles(store, owners))
-                    store.put("", "", {mobile.INDEX: mobile.index(owners, office, far)})
-                gone = store.clear({mobile.folder(owner) for owner in owners} | ({""} if owners else set()))
+                if for_mdm:
+                    store.put(mobile.MDM, "", for_mdm)
+                gone = store.clear({mobile.folder(owner) for owner in owners} | ({mobile.MDM} if for_mdm else set()))
             finally:
                 store.save()
         except OSError as error:
@@ -145,7 +155,7 @@ class ActionModule(ActionBase):
         for number, owner in enumerate(owners):
             if time.monotonic() - last > PROGRESS:
                 last = time.monotonic()
-                display.display(f"Phones and Macs: {number} of {len(owners)} people")
+                display.display(f"Hand-outs: {number} of {len(owners)} people")
                 store.save()
             yield owner
 
@@ -212,10 +222,13 @@ def prepare(
     paper, no_pdfs = arguments["paper"], ""
     if owners and paper != "none" and not (no_pdfs := pdf.missing()):
         office = office._replace(to_pdf=functools.partial(pdf.to_pdf, paper=paper))
-    # An office without phones and Macs need not say anything about them.
+    # An office without phones and Macs need not say anything; without somebody who helps, nobody gets a page then.
+    if not any(owner["devices"] for owner in owners) and not handout.has_contact(office.page["contact"]):
+        owners = []
     if owners or store.known or any(row["phones"] for row in loaded.rows):
         expected = {mobile.folder(owner): mobile.names(owner, office) for owner in owners}
-        wrong += map(str, [*found, *mobile.check_owners(owners), *store.problems({"": [MANIFEST, mobile.INDEX], **expected})])
+        expected |= {"": [MANIFEST], mobile.MDM: mobile.mdm_names(owners, office)}
+        wrong += map(str, [*found, *mobile.check_owners(owners), *store.problems(expected)])
         if not arguments["dest"].strip():
             wrong.append(str(_wrong("dir", "is empty; write the folder for the files, as in build/mobile/{office}")))
     if not problems and not wrong:
@@ -276,11 +289,9 @@ def _strangers(store: Store, owners: Iterable[DeviceOwner], office: mobile.Offic
     for owner in owners:
         folder = mobile.folder(owner)
         if store.unknown(folder, mobile.names(owner, office)):
-            found += store.strangers(folder, mobile.files(owner, office, functools.partial(store.read, folder)))
-    if owners and store.unknown("", [mobile.INDEX]):
-        far = macs.states(store.macs, owners, _profiles(store, owners))
-        found += store.strangers("", {mobile.INDEX: mobile.index(owners, office, far)})
-    return found
+            computers = mobile.standing(owner, {})
+            found += store.strangers(folder, mobile.files(owner, office, computers, functools.partial(store.read, folder)))
+    return [*found, *store.strangers(mobile.MDM, mobile.mdm(owners, office))]
 
 
 class Entry(NamedTuple):
@@ -307,8 +318,6 @@ class Store:
         except OSError as error:
             self._saved, self._trouble = b"", f"cannot be read: {error.strerror}"
         self.known = _entries(self._saved)
-        # What is known of everybody's Macs.
-        self.macs = _macs(self._saved)
 
     def whose(self) -> dict[str, tuple[str, ...]]:
         """Whose the folders are, by name; nobody's where that is not known."""
@@ -399,13 +408,12 @@ class Store:
                 # Something of somebody else's may be in it.
                 with contextlib.suppress(OSError):
                     (self.dest / folder).rmdir()
-        return [folder for folder in gone if folder]
+        return [folder for folder in gone if folder not in ("", mobile.MDM)]
 
     def save(self) -> None:
         """Remember what was written."""
         folders = {folder: entry._asdict() for folder, entry in self.known.items()}
-        known = {"version": 1, "folders": folders, **({"macs": self.macs} if self.macs else {})}
-        text = json.dumps(known, indent=1, sort_keys=True).encode()
+        text = json.dumps({"version": 1, "folders": folders}, indent=1, sort_keys=True).encode()
         if not self._check and text != self._saved and (self.known or self._saved):
             self.dest.mkdir(parents=True, exist_ok=True)
             self._replace(self.dest / MANIFEST, text)
@@ -480,32 +488,24 @@ def _entries(text: bytes) -> dict[str, Entry]:
     return {folder: entry for folder, entry in entries.items() if not any("/" in name or name == ".." for name in (folder, *entry.files))}
 
 
-def _macs(text: bytes) -> dict[str, Any]:
-    """What a manifest knows of Macs. What cannot be read is not known."""
-    try:
-        known = json.loads(text).get("macs", {}) if text else {}
-        return {
-            folder: {mac: {"state": str(one["state"]), "profile": str(one["profile"])} for mac, one in mine.items()}
-            for folder, mine in known.items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return {}
-
-
-def _answers(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """By Mac, what apple_profiles found there in this run."""
-    results = {name: variables["hostvars"][name].get("apple_mail_result", {}) for name in variables["groups"].get("macos", [])}
-    return {name: plain(result["people"]) for name, result in results.items() if "people" in result and not result.get("failed")}
-
-
-def _profiles(store: Store, owners: Iterable[DeviceOwner]) -> dict[str, str]:
-    """By folder, the digest of the Mac's profile as it is there now."""
-    digests: dict[str, str] = {}
-    for folder in (mobile.folder(owner) for owner in owners if owner["macs"]):
-        # In check mode there may be none yet.
-        with contextlib.suppress(apple.NotUnderstood):
-            digests[folder] = apple.digest(apple.read(store.read(folder, mobile.profile_file(folder, "macos", unsigned=True))))
-    return digests
+def _states(variables: Mapping[str, Any], office: str, owners: Sequence[DeviceOwner]) -> dict[Key, str]:
+    """How every place on a computer stands: as this run found or left it, else as it is remembered of a mailbox that is still the same."""
+    found: dict[Key, str] = {}
+    now = [mailbox(account) for owner in owners for account in owner["accounts"]]
+    # What cannot be used is said at the end of the run, by who keeps it.
+    with contextlib.suppress(StoreError):
+        remembered = Memory(
+            Path(C.config.get_config_value("dir", plugin_type="callback", plugin_name=REMEMBERS).replace("{office}", office))
+        )
+        for person in (remembered.load() or {}).get("people", []):
+            same = {each["address"] for each in person["mailboxes"] if each in now}
+            places = [place for place in person["places"] if place["address"] in same]
+            found |= {(place["address"], place["machine"], place["program"]): place["state"] for place in places}
+    run = Results()
+    for name in variables["groups"]["all"]:
+        for module, result in _RESULTS:
+            run.take(module, name, plain(variables["hostvars"][name].get(result) or {}))
+    return found | {key: place.state for key, place in run.places.items()}
 
 
 def _described(owner: DeviceOwner) -> dict[str, Any]:

@@ -215,8 +215,11 @@ class CallbackModule(Default):
         if self._results.handouts and not self._results.office:
             made = [person["state"] for person in self._results.handouts["people"]]
             counts = ", ".join(f"{made.count(state)} {state}" for state in ("created", "updated", "removed", "unchanged") if state in made)
-            if counts:
-                self._say(f"Phones and Macs: {counts}. {self._results.handouts['dest']}/index.html")
+            self._say(
+                f"Hand-outs: {counts}. {_from(Path(self._results.handouts['dest']), Path.cwd())}"
+                if counts
+                else "No hand-outs: group_vars/all.yml names nobody who helps (mobile_contact)."
+            )
         word = "refused" if self._refused else "done"
         if self._nobody and not self._results.office and not self._results.handouts.get("people"):
             office = next((Path(str(source)).name for source in context.CLIARGS.get("inventory") or ()), "the office")

@@ -21,7 +21,7 @@ from ansible_collections.msp.charter_mail.plugins.module_utils.nginx import plac
 # Seconds that a single step of an answer may take, and that the link which is tried is good for.
 _PATIENCE, _GOOD_FOR = 20, 600
 _CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
-_NOBODYS = "nobody/nobody-ios.mobileconfig"
+_NOBODYS = "nobody/nobody-iphone.mobileconfig"
 # What nginx takes for the line of a proxy that says nothing about its client.
 _FROM_PROXY = b"PROXY UNKNOWN\r\n"
 

@@ -22,8 +22,8 @@ _TWICE = 'conflicting server name "%s"'
 _SECRET = re.compile(r"^ *secure_link_md5 .*$", re.MULTILINE)
 
 # Logs are off: a link is as good as a key, and nginx would write it down, in the error log too when a file is missing.
-# A folder has its own name in its files' names, so the pattern lets nothing else be asked for. Variables are of this project's name, for
-# they share one room with those of other sites. The header of the file type is set for this location alone.
+# There is nothing but profiles below the root, and a link is good for one folder. Variables are of this project's name, for they share one
+# room with those of other sites. The header of the file type is set for this location alone.
 # Sources: nginx.org/en/docs/http/ngx_http_secure_link_module.html, ngx_http_core_module.html, ngx_http_ssl_module.html
 _TEMPLATE = """\
 # Managed by charter-mail: changes are put back by the next run.
@@ -49,7 +49,7 @@ server {
         return 404;
     }
     location ~ "^%(prefix)s/(?<charter_mail_until>[0-9]{1,12})-(?<charter_mail_md5>[A-Za-z0-9_-]{22})/\
-(?<charter_mail_folder>[^/]+)/(?<charter_mail_file>(?P=charter_mail_folder)-(ios|macos)[.]mobileconfig)$" {
+(?<charter_mail_folder>[^/]+)/(?<charter_mail_file>[^/]+-(iphone|mac)[.]mobileconfig)$" {
         secure_link $charter_mail_md5,$charter_mail_until;
         secure_link_md5 "$secure_link_expires $charter_mail_folder %(secret)s";
         if ($secure_link = "") {

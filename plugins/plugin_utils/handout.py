@@ -1,7 +1,7 @@
 # Copyright: charter-mail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The hand-out: one self-contained HTML page that tells a person how the office's mail gets onto phone and Mac, and the office's list of
-them. Pure, no Ansible; the same input gives the same bytes.
+"""The hand-out: one self-contained HTML page that tells a person how the office's mail gets onto phones and computers. Pure, no Ansible;
+the same input gives the same bytes.
 
 Templates are beside this file in handout_templates/ and read once, as code is. Texts come from the caller: a catalogue of handout_texts/.
 Nothing here knows a password, and there is no place to put one.
@@ -13,8 +13,7 @@ import base64
 import functools
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 from urllib.parse import quote, urlsplit
@@ -27,11 +26,14 @@ from .problem import Problem, quoted
 
 Texts = Mapping[str, Any]
 Device = Literal["ios", "android", "mac"]
+# How a computer stands. ready: all is in place, but for the password. delivered: the person has what is needed to go on (a Mac's profile).
+Standing = Literal["", "delivered", "ready"]
 Way = Literal["incoming", "outgoing"]
-State = Literal["missing", "prepared", "pending", "outdated", "installed"]
 
 DEVICES: tuple[Device, ...] = ("ios", "android", "mac")
 WAYS: tuple[Way, ...] = ("incoming", "outgoing")
+# What is told of a program that a person sets up by hand on Windows: blocks of the catalogue.
+GUIDES: Mapping[str, Sequence[str]] = {"outlook": ("outlook", "outlook_new"), "thunderbird": ("thunderbird",)}
 TWO_FACTOR = ("none", "app_password")
 ACCENT = "#1f4e79"
 
@@ -70,13 +72,22 @@ class Files(TypedDict, total=False):
     k9s: str
 
 
+class Computer(TypedDict):
+    """A machine of the person. programs: on Windows those to be set up by hand; elsewhere those that are set up already."""
+
+    machine: str
+    platform: str
+    standing: Standing
+    programs: Sequence[str]
+
+
 class Recipient(TypedDict):
     """Whom a page is for. profile_url: the https address the iOS profile is fetched from; None: the file is handed over otherwise."""
 
     full_name: str
     accounts: Sequence[Account]
     phones: Sequence[str]
-    mac: bool
+    computers: Sequence[Computer]
     qr: Codes
     files: Files
     profile_url: str | None
@@ -111,24 +122,17 @@ class Step(NamedTuple):
     hints: list[Markup]
 
 
-class Listed(TypedDict):
-    """A line of the office's list. page, pdf: links, relative to the list; pdf is None where none was made.
-    devices: the person's devices, each with how far it is.
-    """
-
-    full_name: str
-    addresses: Sequence[str]
-    page: str
-    pdf: str | None
-    devices: Mapping[Device, State]
-
-
 def logo_uri(data: bytes) -> str:
     """The image as a data: URI. Raises ValueError when it is no PNG, JPEG, GIF, WebP or SVG image."""
     for begins, kind in _IMAGES:
         if begins.match(data):
             return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
     raise ValueError("is not an image; PNG, JPEG, GIF, WebP and SVG can be used")
+
+
+def has_contact(contact: Mapping[str, Any]) -> bool:
+    """Whether it says how to reach somebody."""
+    return any(str(contact.get(way) or "").strip() for way in ("phone", "email"))
 
 
 def check_office(office: Mapping[str, Any], where: str = "group_vars/all.yml") -> list[Problem]:
@@ -141,7 +145,7 @@ def check_office(office: Mapping[str, Any], where: str = "group_vars/all.yml") -
     contact = office.get("contact") or {}
     if not str(office.get("name") or "").strip():
         wrong("name", "is empty; people must see whose page it is")
-    if not any(str(contact.get(way) or "").strip() for way in ("phone", "email")):
+    if not has_contact(contact):
         wrong("contact", "has neither phone nor email; the page must say who helps")
     if office.get("two_factor") not in TWO_FACTOR:
         wrong("two_factor", f"{quoted(str(office.get('two_factor')))} is not {' or '.join(TWO_FACTOR)}")
@@ -159,34 +163,18 @@ def handout(person: Recipient, office: Office, texts: Texts) -> str:
     if url and (urlsplit(url).scheme != "https" or not urlsplit(url).netloc):
         raise ValueError(f"profile_url {quoted(url)} is not an https address")
     accounts = person["accounts"]
-    devices = [_DEVICES[device](person, office, texts) for device in _devices_of(person)]
+    devices = [*_computers(person, office, texts), *(_DEVICES[device](person, office, texts) for device in _devices_of(person))]
     return _render(
         "page.html.j2",
         office,
         texts,
         person=person,
-        password=_password(office, texts),
+        password=_password(person, office, texts, "have"),
+        number=str(len(accounts)),
         addresses=[account["address"] for account in accounts],
         devices=devices,
-        tables=_tables(accounts, office, texts),
+        tables=_tables(person, office, texts),
         apps=_apps(person, texts),
-    )
-
-
-def index(people: Iterable[Listed], office: Office, texts: Texts) -> str:
-    """The office's list of people, sorted by name: their devices, how far each is, their hand-outs. Raises ValueError as handout() does."""
-    _refuse(office)
-    listed = sorted(people, key=lambda one: (one["full_name"].casefold(), list(one["addresses"])))
-    states = Counter(state for one in listed for state in one["devices"].values())
-    return _render(
-        "index.html.j2",
-        office,
-        texts,
-        people=[
-            {**one, "done": sum(state == "installed" for state in one["devices"].values()), "all": len(one["devices"])} for one in listed
-        ],
-        kinds=[device for device in DEVICES if any(device in one["devices"] for one in listed)],
-        totals=[(state, states[state]) for state in texts["index"]["states"] if states[state]],
     )
 
 
@@ -214,19 +202,53 @@ def _refuse(office: Office) -> None:
         raise ValueError("\n".join(map(str, problems)))
 
 
-def _password(office: Office, texts: Texts) -> str:
-    password: str = texts["password"]["short"][office["two_factor"]]
+def _password(person: Recipient, office: Office, texts: Texts, use: Literal["have", "type"] = "type") -> str:
+    password: str = texts["password"]["several" if len(person["accounts"]) > 1 else "one"][use][office["two_factor"]]
     return password
 
 
 def _devices_of(person: Recipient) -> list[Device]:
-    return [device for device in DEVICES if (person["mac"] if device == "mac" else device in person["phones"])]
+    return [device for device in DEVICES if (_macs(person) if device == "mac" else device in person["phones"])]
 
 
-def _card(device: Device, texts: Texts, steps: Sequence[Step], **more: Any) -> dict[str, Any]:
+def _macs(person: Recipient) -> list[Computer]:
+    return [computer for computer in person["computers"] if computer["platform"] == "macos"]
+
+
+def _card(device: str, texts: Texts, steps: Sequence[Step], **more: Any) -> dict[str, Any]:
     """What the template shows of a device. Without steps nothing was made for it, and the page says so."""
-    card = {"id": device, "heading": texts[device]["heading"], "steps": steps, "codes": [], "caption": "", "link": None, "note": ""}
-    return {**card, **more} if steps else {**card, "note": say(texts["page"]["by_hand"])}
+    usual: dict[str, Any] = {"id": device, "heading": texts[device]["heading"] if device in texts else "", "codes": [], "caption": "", "link": None}
+    note = more.pop("note", "") or ("" if steps else say(texts["page"]["by_hand"]))
+    return {**usual, "steps": steps, "note": note, **more}
+
+
+def _computers(person: Recipient, office: Office, texts: Texts) -> Iterator[dict[str, Any]]:
+    """The computers that are no Macs: those that are set up, those that are not yet, and on Windows each program once."""
+    words, windows = texts["computer"], texts["windows"]
+    by_hand: list[str] = []
+    for number, computer in enumerate(person["computers"], start=1):
+        if computer["platform"] == "windows":
+            by_hand += [guide for program in computer["programs"] for guide in GUIDES.get(program, ())]
+        elif computer["platform"] == "linux":
+            others = [program for program in computer["programs"] if program != "thunderbird"]
+            steps = [_step(words["others"], programs=", ".join(others))] if others else []
+            if "thunderbird" in computer["programs"]:
+                steps = [_step(words["thunderbird"]), _step(words["password"], password=_password(person, office, texts)), *steps]
+            heading = say(words["heading"], machine=computer["machine"])
+            more = {} if steps else {"note": say(words["waits"])}
+            yield _card(f"computer-{number}", texts, steps, heading=heading, **more)
+    protocol = " / ".join(dict.fromkeys(texts["protocol"][account["incoming"]["protocol"]] for account in person["accounts"]))
+    given = {
+        "address": person["accounts"][0]["address"] if len(person["accounts"]) == 1 else texts["manual"]["address_itself"],
+        "protocol": protocol,
+        "password": _password(person, office, texts),
+    }
+    for guide in dict.fromkeys(by_hand):
+        told = windows[guide]
+        steps = [_step(step, **given) for step in told["steps"]]
+        notes = [say(told["which"])]
+        notes += [say(windows["several"])] if len(person["accounts"]) > 1 else []
+        yield _card(guide, texts, steps, heading=told["heading"], note=Markup(" ").join(notes))
 
 
 def _ios(person: Recipient, office: Office, texts: Texts) -> dict[str, Any]:
@@ -234,7 +256,7 @@ def _ios(person: Recipient, office: Office, texts: Texts) -> dict[str, Any]:
     install = [
         _step(words["open"], words["open_else"]),
         _step(words["install"], words["signed" if office["signed"] else "unsigned"]),
-        _step(words["finish"], password=_password(office, texts)),
+        _step(words["finish"], password=_password(person, office, texts)),
     ]
     if url and code:
         codes = [{"src": _svg(code), "label": plain(words["qr_label"]), "address": ""}]
@@ -259,20 +281,26 @@ def _android(person: Recipient, office: Office, texts: Texts) -> dict[str, Any]:
         middle = [_step(words["scan"], words["scan_older"], words["scan_in_use"]), _step(words["many" if several else "one"])]
     else:
         middle = [_step(words["pick"], words["pick_in_use"], file=file)] if file else []
-    steps = [_step(words["get"]), *middle, _step(words["finish"], words["once"], password=_password(office, texts))] if middle else []
+    steps = (
+        [_step(words["get"]), *middle, _step(words["finish"], words["once"], password=_password(person, office, texts))] if middle else []
+    )
     note = say(words["by_file"], file=file) if codes and file else ""
     return _card("android", texts, steps, codes=codes, caption=say(words["qr_caption"]), note=note)
 
 
 def _mac(person: Recipient, office: Office, texts: Texts) -> dict[str, Any]:
-    words, file = texts["mac"], person["files"].get("macos")
+    """Of several Macs the one that is least far counts."""
+    words, file, password = texts["mac"], person["files"].get("macos"), _password(person, office, texts)
+    standings = [computer["standing"] for computer in _macs(person)]
+    if all(standing == "ready" for standing in standings):
+        return _card("mac", texts, [_step(words["done"], password=password)])
     if not file:
         return _card("mac", texts, [])
     steps = [
-        _step(words["get"], file=file),
+        _step(words["get" if all(standings) else "get_sent"], file=file),
         _step(words["open"], words["open_older"]),
         _step(words["install"], words["signed" if office["signed"] else "unsigned"]),
-        _step(words["finish"], password=_password(office, texts)),
+        _step(words["finish"], password=password),
     ]
     return _card("mac", texts, steps)
 
@@ -285,8 +313,9 @@ def _step(text: str, *hints: str, **values: str | None) -> Step:
 _DEVICES = {"ios": _ios, "android": _android, "mac": _mac}
 
 
-def _tables(accounts: Iterable[Account], office: Office, texts: Texts) -> list[dict[str, Any]]:
+def _tables(person: Recipient, office: Office, texts: Texts) -> list[dict[str, Any]]:
     """One pair of tables for all mailboxes with the same servers."""
+    accounts, password = person["accounts"], _password(person, office, texts)
     groups: dict[tuple[tuple[Any, ...], ...], list[Account]] = {}
     for account in accounts:
         both = (account["incoming"], account["outgoing"])
@@ -296,7 +325,7 @@ def _tables(accounts: Iterable[Account], office: Office, texts: Texts) -> list[d
         {
             "addresses": [account["address"] for account in group],
             "servers": [
-                _table(group[0]["incoming"], len(group) == 1, _password(office, texts), texts["manual"]["incoming"], texts),
+                _table(group[0]["incoming"], len(group) == 1, password, texts["manual"]["incoming"], texts),
                 _table(group[0]["outgoing"], len(group) == 1, texts["manual"]["same_password"], texts["manual"]["outgoing"], texts),
             ],
         }
@@ -329,7 +358,7 @@ def _apps(person: Recipient, texts: Texts) -> list[dict[str, Any]]:
         "gmail": "android" in phones,
         "samsung": "android" in phones,
         "outlook": bool(phones) and "imap" in protocols,
-        "mac": person["mac"],
+        "mac": any(computer["standing"] != "ready" for computer in _macs(person)),
     }
     apps = [texts["apps"][name] for name in shown if shown[name]]
     protocol = " / ".join(texts["protocol"][name] for name in protocols)

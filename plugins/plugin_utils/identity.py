@@ -16,7 +16,7 @@ from urllib.parse import quote
 # Name and login, whatever the case and the blanks. Of people without a login it says nothing: each of their lines is its own person.
 Who = tuple[str, str]
 
-# Room for "-ios.unsigned.mobileconfig" and a temporary name in the 255 bytes that file systems allow.
+# Room for "-iphone.unsigned.mobileconfig" and a temporary name in the 255 bytes that file systems allow.
 _NAME_MAX = 200
 
 # How letters are written in addresses where there is more to it than to leave the accent out: what most do, and what else is done.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -16,19 +16,23 @@ from .mobileconfig import Device, Settings, profile
 from .model import DeviceOwner
 from .names import has_control
 from .problem import Problem, printable, quoted
+from .results import Key
 from .signing import Signer, sign, still_good
 
-INDEX = "index.html"
-# Devices that get a profile.
-PROFILES: tuple[Device, ...] = ("ios", "macos")
+PAGE = "index.html"
+# The folder beside those of the people with the profiles that an MDM takes: it signs them itself.
+MDM = "mdm"
+# Devices that get a profile, as people call them: files are named so.
+PROFILES: Mapping[Device, str] = {"ios": "iphone", "macos": "mac"}
+
+# What a place on a machine must be for its person to find the program set up; and, on a Mac, the profile in the home folder.
+READY = ("verified", "installed", "prepared", "to be started")
+DELIVERED = ("pending user approval", "outdated")
 
 # What a profile_url can have in braces.
 _PLACES = ("address", "file", "token")
 
 _URL_MAX = 500
-
-# Devices as the list of people calls them.
-_LISTED: Mapping[str, handout.Device] = {"ios": "ios", "android": "android", "macos": "mac"}
 
 # Only for messages: where the office says all this.
 WHERE = "group_vars/all.yml"
@@ -87,28 +91,63 @@ def folder(owner: DeviceOwner) -> str:
     return file_name(owner["identity"])
 
 
-def profile_file(folder: str, device: str, unsigned: bool = False) -> str:
-    """Name of the profile for a device (ios, macos) in the person's folder: the one to hand out, or the one without a signature."""
-    return f"{folder}-{device}{'.unsigned' if unsigned else ''}.mobileconfig"
+def profile_file(folder: str, device: Device) -> str:
+    """Name of the profile for a device in the person's folder."""
+    return f"{_short(folder)}-{PROFILES[device]}.mobileconfig"
+
+
+def unsigned_file(folder: str, device: Device, signed: bool) -> str:
+    """Path of the profile without a signature, from the office's folder. signed: whether there is one with a signature as well."""
+    return f"{MDM}/{_mdm_file(folder, device)}" if signed else f"{folder}/{profile_file(folder, device)}"
+
+
+def mdm_names(owners: Iterable[DeviceOwner], office: Office) -> list[str]:
+    """Names of everything that is in the folder MDM. Where no profile is signed, an MDM takes those that are handed out."""
+    return [_mdm_file(folder(owner), kind) for owner in owners for kind in PROFILES if office.signer and kind in owner["devices"]]
+
+
+def mdm(owners: Iterable[DeviceOwner], office: Office) -> dict[str, bytes]:
+    """What is in the folder MDM, name -> content."""
+    made = ((owner, kind) for owner in owners for kind in PROFILES if office.signer and kind in owner["devices"])
+    return {_mdm_file(folder(owner), kind): profile(owner["accounts"], kind, office.settings, owner["identity"]) for owner, kind in made}
 
 
 def names(owner: DeviceOwner, office: Office) -> list[str]:
     """Names of everything that files() makes for the person."""
-    base, devices = folder(owner), owner["devices"]
-    made = [profile_file(base, kind, unsigned) for kind in PROFILES if kind in devices for unsigned in (False, True)]
+    name, devices = folder(owner), owner["devices"]
+    made = [profile_file(name, kind) for kind in PROFILES if kind in devices]
     if "ios" in devices and office.profile_url:
-        made += [f"{base}-ios.svg", f"{base}-ios.png"]
+        made += [f"{_short(name)}-iphone.{ending}" for ending in ("svg", "png")]
     if "android" in devices:
-        codes = [f"{file_name(account['address'])}-android" for account in owner["accounts"]]
-        made += [f"{base}.k9s", *(f"{code}.{ending}" for code in codes for ending in ("svg", "png"))]
-    return [*made, INDEX, *([f"{base}.pdf"] if office.to_pdf else [])]
+        made += [_k9s(name), *(f"{code}.{ending}" for code in _codes(owner) for ending in ("svg", "png"))]
+    return [*made, PAGE, *([_pdf(name)] if office.to_pdf else [])]
 
 
-def files(owner: DeviceOwner, office: Office, read: Callable[[str], bytes]) -> dict[str, bytes]:
+def standing(owner: DeviceOwner, states: Mapping[Key, str]) -> list[handout.Computer]:
+    """How the person's computers stand. states: what is known of everybody's places, by address, machine and program."""
+    mine = {account["address"] for account in owner["accounts"]}
+    found = []
+    for computer in owner["computers"]:
+        known: dict[str, list[str]] = {}
+        for (address, machine, program), state in states.items():
+            if machine == computer["machine"] and address in mine:
+                known.setdefault(program, []).append(state)
+        ready = sorted(program for program, each in known.items() if all(state in READY for state in each))
+        how: handout.Standing
+        programs, how = ready, "ready" if ready else ""
+        if computer["platform"] == "windows":
+            programs, how = computer["programs"] or [*handout.GUIDES], ""
+        elif not ready and computer["platform"] == "macos" and all(state in DELIVERED for state in known.get("apple_mail", [""])):
+            how = "delivered"
+        found.append(handout.Computer(machine=computer["machine"], platform=computer["platform"], programs=programs, standing=how))
+    return found
+
+
+def files(owner: DeviceOwner, office: Office, computers: Sequence[handout.Computer], read: Callable[[str], bytes]) -> dict[str, bytes]:
     """Everything for one person, name -> content.
 
-    read: gives what is now in a file of the person's folder, nothing if it is not there; a signature that is still good is kept.
-    Raises ValueError where a format cannot carry a text.
+    computers: as standing() gives them. read: gives what is now in a file of the person's folder, nothing if it is not there; a signature
+    that is still good is kept. Raises ValueError where a format cannot carry a text.
     """
     accounts, devices, base = owner["accounts"], owner["devices"], folder(owner)
     made: dict[str, bytes] = {}
@@ -117,24 +156,21 @@ def files(owner: DeviceOwner, office: Office, read: Callable[[str], bytes]) -> d
     for kind in PROFILES:
         if kind in devices:
             names[kind] = name = profile_file(base, kind)
-            plist = profile(accounts, kind, office.settings, owner["identity"])
-            made[name] = _signed(plist, office.signer, read(name))
-            made[profile_file(base, kind, unsigned=True)] = plist
+            made[name] = _signed(profile(accounts, kind, office.settings, owner["identity"]), office.signer, read(name))
     url = ""
     if "ios" in devices and office.profile_url:
         url = office.profile_url.replace("{address}", quote(base)).replace("{file}", quote(names["ios"]))
         if office.link:
             url = url.replace("{token}", token(base, office.link))
         pictures = qr.pictures(url)
-        made |= {f"{base}-ios.svg": pictures.svg, f"{base}-ios.png": pictures.png}
+        made |= {f"{_short(base)}-iphone.svg": pictures.svg, f"{_short(base)}-iphone.png": pictures.png}
         codes["ios"] = pictures.svg.decode()
     if "android" in devices:
-        names["k9s"] = f"{base}.k9s"
+        names["k9s"] = _k9s(base)
         made[names["k9s"]] = android.k9s(accounts)
         scanned: list[handout.AndroidCode] = []
-        for account in accounts:
+        for name, account in zip(_codes(owner), accounts, strict=True):
             pictures = qr.pictures(android.qr_text(account))
-            name = f"{file_name(account['address'])}-android"
             made |= {f"{name}.svg": pictures.svg, f"{name}.png": pictures.png}
             scanned.append({"address": account["address"], "svg": pictures.svg.decode()})
         codes["android"] = scanned
@@ -142,31 +178,40 @@ def files(owner: DeviceOwner, office: Office, read: Callable[[str], bytes]) -> d
         "full_name": owner["full_name"],
         "accounts": accounts,
         "phones": [name for name in devices if name != "macos"],
-        "mac": "macos" in devices,
+        "computers": computers,
         "qr": codes,
         "files": names,
         "profile_url": url or None,
     }
     page = handout.handout(recipient, office.page, office.texts)
-    made[INDEX] = page.encode()
+    made[PAGE] = page.encode()
     if office.to_pdf:
-        made[f"{base}.pdf"] = office.to_pdf(page)
+        made[_pdf(base)] = office.to_pdf(page)
     return made
 
 
-def index(owners: Iterable[DeviceOwner], office: Office, macs: Mapping[str, handout.State]) -> bytes:
-    """The office's list of people. macs: by folder, how far the people with a Mac are."""
-    listed: list[handout.Listed] = [
-        {
-            "full_name": owner["full_name"],
-            "addresses": [account["address"] for account in owner["accounts"]],
-            "page": f"{folder(owner)}/{INDEX}",
-            "pdf": f"{folder(owner)}/{folder(owner)}.pdf" if office.to_pdf else None,
-            "devices": {_LISTED[name]: macs.get(folder(owner), "prepared") if name == "macos" else "prepared" for name in owner["devices"]},
-        }
-        for owner in owners
-    ]
-    return handout.index(listed, office.page, office.texts).encode()
+def _mdm_file(folder: str, device: Device) -> str:
+    return f"{folder}-{PROFILES[device]}.unsigned.mobileconfig"
+
+
+def _short(name: str) -> str:
+    """What stands before the @: enough to tell whose a file is, and short enough to be read."""
+    return name.rpartition("@")[0] or name
+
+
+def _k9s(name: str) -> str:
+    return f"{_short(name)}-android.k9s"
+
+
+def _pdf(name: str) -> str:
+    return f"{_short(name)}.pdf"
+
+
+def _codes(owner: DeviceOwner) -> list[str]:
+    """Names of the codes for Android, one per mailbox, without what says that they are pictures."""
+    full = [file_name(account["address"]) for account in owner["accounts"]]
+    short = [_short(name) for name in full]
+    return [f"{name}-android" for name in (short if len({*short}) == len(short) else full)]
 
 
 def _signed(plist: bytes, signer: Signer | None, before: bytes) -> bytes:

@@ -88,12 +88,19 @@ class Account(TypedDict):
     primary: bool
 
 
+class Computer(TypedDict):
+    """A machine of a person. programs: those that the list names for the person there, none where it leaves the choice to us."""
+
+    machine: str
+    platform: str
+    programs: list[str]
+
+
 class DeviceOwner(TypedDict):
-    """A person of the office with a phone or a Mac, and all mailboxes of that person; the first is the primary one.
+    """A person of the office with all that the person has mail on, and all mailboxes of that person; the first is the primary one.
 
     identity: the address that names the person's folder, link and profiles; one of the person's, and the same for ever while it is.
-    devices: those of DEVICES that the person has, in that order. macs: names of the person's machines that are Macs.
-    login may be empty for people without a machine.
+    devices: those of DEVICES that the person has, in that order, a Mac among them. login may be empty for people without a machine.
     """
 
     identity: str
@@ -101,7 +108,7 @@ class DeviceOwner(TypedDict):
     login: str
     accounts: list[Account]
     devices: list[str]
-    macs: list[str]
+    computers: list[Computer]
 
 
 class Person(TypedDict):
@@ -438,7 +445,7 @@ def device_owners(
     policy: Policy,
     folders: Mapping[str, tuple[str, ...]] | None = None,
 ) -> list[DeviceOwner]:
-    """Everybody in the office with `phones` or with a machine that is a Mac, sorted, whatever the order of the rows; who left is left out.
+    """Everybody in the office, sorted, whatever the order of the rows; who left is left out.
 
     The servers are those of the person's machine whose name comes first in the alphabet, or of `policy` for people without one. folders:
     whose the folders are that an earlier run made. The rows must be sound: see check_office().
@@ -453,17 +460,24 @@ def device_owners(
         for row in ordered:
             on = places[_address(row)]
             accounts.append(account_of(row, machines[on[0]].policy if on else policy, primary=not accounts))
-        macs = sorted({name for _, on in mine for name in on if machines[name].policy.platform == "macos"})
-        having = {name.lower() for row, _ in mine for name in _words(row, "phones")} | ({"macos"} if macs else set())
-        owner = DeviceOwner(
-            identity=identity or accounts[0]["address"],
-            full_name=_text(ordered[0], "full_name"),
-            login=accounts[0]["login"],
-            accounts=accounts,
-            devices=[name for name in DEVICES if name in having],
-            macs=macs,
+        named: dict[str, set[str]] = {}
+        for row, on in mine:
+            for name in on:
+                named.setdefault(name, set()).update(word.lower() for word in _words(row, "programs"))
+        having = {name.lower() for row, _ in mine for name in _words(row, "phones")}
+        having |= {machines[name].policy.platform for name in named}
+        owners.append(
+            DeviceOwner(
+                identity=identity or accounts[0]["address"],
+                full_name=_text(ordered[0], "full_name"),
+                login=accounts[0]["login"],
+                accounts=accounts,
+                devices=[name for name in DEVICES if name in having],
+                computers=[
+                    Computer(machine=name, platform=machines[name].policy.platform, programs=sorted(named[name])) for name in sorted(named)
+                ],
+            )
         )
-        owners += [owner] if owner["devices"] else []
     return owners
 
 

@@ -154,7 +154,9 @@ class _Earlier:
 
 def _person(person: Mapping[str, Any], run: Run, earlier: _Earlier, time: str) -> Node:
     known = earlier.person(person)
-    places = [_place(place, run, earlier, time) for place in person["places"]]
+    before = {mailbox["address"]: mailbox for mailbox in known.get("mailboxes", [])}
+    changed = {mailbox["address"] for mailbox in person["mailboxes"] if before.get(mailbox["address"], mailbox) != mailbox}
+    places = [_place(place, run, earlier, time, place["address"] in changed) for place in person["places"]]
     done = {phone["kind_of"]: phone["done"] for phone in known.get("phones", []) if phone["done"]}
     waits = "to be provisioned" if run.check and not known else "to be installed"
     phones = [
@@ -198,12 +200,15 @@ def _key(place: Mapping[str, Any]) -> Key:
     return place["address"], place["machine"], place["program"]
 
 
-def _place(place: Mapping[str, Any], run: Run, earlier: _Earlier, time: str) -> Node:
+def _place(place: Mapping[str, Any], run: Run, earlier: _Earlier, time: str, changed: bool) -> Node:
+    """changed: whether the mailbox is another one in the list than before; what was ready is not what is wanted then."""
     key = _key(place)
     known: Mapping[str, Any] = earlier.places.get(key, {})
     looked = run.places.get(key)
     reached, why = run.machines.get(place["machine"], ("", ""))
     last = {"state": known.get("state", "not run yet"), "why": known.get("why", ""), "seen": known.get("seen", "")}
+    if changed and kind_of(last["state"]) == "ready":
+        last |= {"state": "not run yet", "why": ""}
     if looked and (not run.only or place["platform"] in run.only):
         would = run.check and looked.outcome in _DID and looked.outcome != "removed"
         now = {"state": "to be provisioned" if would else looked.state, "why": looked.why, "seen": time, "did": looked.outcome}

@@ -114,8 +114,10 @@ class Results:
                         yield person["id"], f"{self.handouts['dest']}/{made['folder']}/index.html"
 
     def _state(self, key: Key, outcome: str) -> str:
-        if key in self._profiles:
-            return self._profiles[key]  # a profile outlives the file that it came in
+        profile = self._profiles.get(key, "")
+        # A profile outlives the file that it came in; until it is installed, the file has to be there.
+        if profile and (profile != "pending user approval" or not OUTCOMES[outcome]):
+            return profile
         waits = "to be started" if key[2] in TAKES_UP else "prepared"
         return OUTCOMES[outcome] or ("verified" if key in self._verified else waits)
 

@@ -48,20 +48,22 @@ def survey(
                 "id": first["address"],
                 "name": str(mine[0][0]["full_name"]),
                 "login": first["login"],
-                "mailboxes": [
-                    {
-                        "address": account["address"],
-                        "name": account["full_name"],
-                        "receive": _server(account["incoming"]),
-                        "send": _server(account["outgoing"]),
-                    }
-                    for account in mailboxes.values()
-                ],
+                "mailboxes": [mailbox(account) for account in mailboxes.values()],
                 "places": places,
                 "phones": sorted(phones),
             }
         )
     return sorted(found, key=lambda person: (person["name"].casefold(), person["id"]))
+
+
+def mailbox(account: Account) -> dict[str, str]:
+    """A mailbox as it is remembered: {address, name, receive, send}, the servers as one text each."""
+    return {
+        "address": account["address"],
+        "name": account["full_name"],
+        "receive": _server(account["incoming"]),
+        "send": _server(account["outgoing"]),
+    }
 
 
 def _server(server: Any) -> str:

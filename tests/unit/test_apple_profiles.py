@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.msp.charter_mail.plugins.module_utils import apple, profiles
 from ansible_collections.msp.charter_mail.plugins.plugin_utils import macs
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobileconfig import Settings, profile
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.model import Account, DeviceOwner
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.model import Account
 
 from tests.unit.mobile_samples import account
 
@@ -230,41 +230,20 @@ def test_a_profile_that_macos_keeps_is_said_to_be_there(mac: Mac) -> None:
     assert mac.work() == [("kept", "a profile could not be removed: macOS still has it")]
 
 
-def owner(*macs_: str, login: str = "jane") -> DeviceOwner:
-    return {"identity": JANE["address"], "full_name": "Jane", "login": login, "accounts": [JANE], "devices": ["macos"], "macs": list(macs_)}
-
-
-def answer(state: str, digest: str = "1") -> list[dict[str, Any]]:
-    return [{"login": "Jane", "state": state, "profile": digest}]
-
-
-def far(known: Any, *macs_: str, digest: str = "1") -> str:
-    return macs.states(known, [owner(*macs_)], {"jane@example.org": digest})["jane@example.org"]
-
-
-def test_the_list_remembers_what_the_macs_said() -> None:
-    known = macs.heard({}, [owner("a", "b")], {"a": answer("installed"), "b": answer("pending user approval")})
-    assert far(known, "a", "b") == "pending" and far(known, "a") == "installed"
-    # Another profile makes an installed one an old one, and a waiting one still waits.
-    assert far(known, "a", digest="2") == "outdated" and far(known, "b", digest="2") == "pending"
-    # Who was not asked, or did not answer, stays as known; who has it no more does not.
-    assert macs.heard(known, [owner("a", "b")], {}) == known
-    assert macs.heard(known, [owner("a", "b")], {"a": answer("unknown")}) == known
-    assert far(macs.heard(known, [owner("a")], {"a": answer("absent")}), "a") == "prepared"
-    assert far(macs.heard(known, [owner("a")], {"a": []}), "a") == "prepared"
-    # A Mac and a person that are gone are forgotten.
-    assert macs.heard(known, [owner("b")], {}).keys() == {"jane@example.org"}
-    assert macs.heard(known, [], {}) == {} and far({}, "new") == "prepared"
-
-
 def test_people_without_a_profile_are_named() -> None:
     people: Any = [
         {"login": "jane", "full_name": "Jane  Doe", "accounts": [JANE]},
         {"login": "zoe", "full_name": "Zoë", "accounts": [INFO]},
     ]
-    made = {"dest": "/b", "people": [{"full_name": "jane doe", "login": "Jane", "folder": "jane@example.org", "devices": ["macos"]}]}
+    made: Any = {
+        "dest": "/b",
+        "signed": True,
+        "people": [{"full_name": "jane doe", "login": "Jane", "folder": "jane@example.org", "devices": ["macos"]}],
+    }
     (entry,) = macs.mac_people(people[:1], made)
-    assert entry["signed"] == "/b/jane@example.org/jane@example.org-macos.mobileconfig"
-    assert entry["profile"] == "/b/jane@example.org/jane@example.org-macos.unsigned.mobileconfig"
+    assert entry["signed"] == "/b/jane@example.org/jane-mac.mobileconfig"
+    assert entry["profile"] == "/b/mdm/jane@example.org-mac.unsigned.mobileconfig"
+    (entry,) = macs.mac_people(people[:1], {**made, "signed": False})
+    assert entry["signed"] == entry["profile"] == "/b/jane@example.org/jane-mac.mobileconfig"
     with pytest.raises(ValueError, match=r"no profile was made for zoe \(Zoë\)"):
         macs.mac_people(people, made)

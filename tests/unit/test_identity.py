@@ -198,10 +198,10 @@ def test_who_was_first_stays_first_on_a_machine() -> None:
 
 def ids(owner: DeviceOwner) -> tuple[str, str, bytes]:
     """Folder, link and identity of the profile."""
-    files = mobile.files(owner, OFFICE, lambda name: b"")
-    plist = files[f"{mobile.folder(owner)}-ios.unsigned.mobileconfig"]
+    files = mobile.files(owner, OFFICE, mobile.standing(owner, {}), lambda name: b"")
+    plist = next(content for name, content in files.items() if name.endswith("-iphone.mobileconfig"))
     top = plist.rpartition(b"<key>PayloadIdentifier</key>")[2].partition(b"</string>")[0]
-    return mobile.folder(owner), files[f"{mobile.folder(owner)}-ios.svg"].decode(), top
+    return mobile.folder(owner), next(content for name, content in files.items() if name.endswith("-iphone.svg")).decode(), top
 
 
 def test_a_mailbox_that_comes_or_goes_leaves_the_phone_as_it_is() -> None:
@@ -226,7 +226,11 @@ def test_two_people_of_one_name_without_a_login_are_two() -> None:
     owners = device_owners(smiths, {}, policy())
     assert [[account["address"] for account in owner["accounts"]] for owner in owners] == [["john1@x.org"], ["john2@x.org"]]
     for owner, other in zip(owners, ("john2", "john1"), strict=True):
-        assert not [name for name, content in mobile.files(owner, OFFICE, lambda name: b"").items() if other.encode() in content]
+        assert not [
+            name
+            for name, content in mobile.files(owner, OFFICE, mobile.standing(owner, {}), lambda name: b"").items()
+            if other.encode() in content
+        ]
     # Who has a login is nobody's namesake; and one person says so by a login, machine or not.
     assert len(device_owners([*smiths, row("john3@x.org", "John Smith", phones="ios", login="john")], {}, policy())) == 3
     (one,) = device_owners([smith | {"login": "john"} for smith in smiths], {}, policy())
@@ -295,7 +299,7 @@ def written(sheet: Sequence[Mapping[str, str]], machines: Mapping[str, Machine],
     """What is made of these rows, as far as it is made without templates, and what the templates are given."""
     made: list[Any] = []
     for owner in device_owners(sheet, machines, policy(), known):
-        files = mobile.files(owner, OFFICE, lambda name: b"")
+        files = mobile.files(owner, OFFICE, mobile.standing(owner, {}), lambda name: b"")
         assert owner["identity"] in [account["address"] for account in owner["accounts"]]
         assert sorted(mobile.names(owner, OFFICE)) == sorted(files)
         made.append(files)
@@ -313,8 +317,3 @@ def written(sheet: Sequence[Mapping[str, str]], machines: Mapping[str, Machine],
         made.append(thunderbird.client_config([account for person in people for account in person["accounts"]], "x.org"))
         made.append(json.dumps(endpoints.endpoints(people, machines[name].policy)))
     return made
-
-
-def test_the_list_of_people_is_sorted() -> None:
-    owners = device_owners([row(f"{name}@x.org", "Jo", phones="ios") for name in "ab"], {}, policy())
-    assert mobile.index(owners, OFFICE, {}) == mobile.index(owners[::-1], OFFICE, {})

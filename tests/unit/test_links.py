@@ -36,7 +36,7 @@ def test_the_page_has_the_link_and_not_the_secret() -> None:
     where = office(profile_url=URL)._replace(link=link)
     files = made(owner("o'hara@example.org", devices=("ios",)), where)
     token = links.token("o%27hara@example.org", link)
-    expected = f"https://profiles.example.org/{token}/o%2527hara%40example.org/o%2527hara%40example.org-ios.mobileconfig"
+    expected = f"https://profiles.example.org/{token}/o%2527hara%40example.org/o%2527hara-iphone.mobileconfig"
     assert expected in files["index.html"].decode()
     assert not [name for name, content in files.items() if SECRET.encode() in content]
 

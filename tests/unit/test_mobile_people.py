@@ -12,7 +12,7 @@ import yaml
 from ansible_collections.msp.charter_mail.plugins.plugin_utils import mobile
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.android import qr_text
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobileconfig import Settings
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.model import DeviceOwner, Machine, device_owners
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.model import Computer, DeviceOwner, Machine, device_owners
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.qr import MAX_BYTES
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.signing import Source, load
 from hypothesis import given
@@ -24,6 +24,7 @@ from tests.unit.thunderbird_android import import_file
 TEXTS = yaml.safe_load((ROOT / "plugins/plugin_utils/handout_texts/en.yml").read_text(encoding="utf-8"))
 CONTACT = {"name": "IT desk", "phone": "+1 555 0100", "email": "", "hours": ""}
 NOTHING = {"description": "", "consent": "", "removal_date": "", "profile_url": ""}
+MAC = Computer(machine="mac", platform="macos", programs=[])
 LOCAL_PART = st.text(st.sampled_from("abz019!#$%&'*+/=?^_`{|}~-"), min_size=1, max_size=64)
 
 
@@ -36,72 +37,124 @@ def office(made: Chain | None = None, profile_url: str = "") -> mobile.Office:
 def owner(*addresses: str, devices: tuple[str, ...] = ("ios", "android", "macos"), full_name: str = "Jane Doe") -> DeviceOwner:
     accounts = [account(address, full_name) for address in addresses or ("jane@example.org",)]
     who = {"identity": accounts[0]["address"], "full_name": full_name, "login": ""}
-    return DeviceOwner(accounts=accounts, devices=list(devices), macs=[], **who)  # type: ignore[typeddict-item]
+    return DeviceOwner(accounts=accounts, devices=list(devices), computers=[MAC] if "macos" in devices else [], **who)  # type: ignore[typeddict-item]
 
 
-def made(person: DeviceOwner, where: mobile.Office, before: dict[str, bytes] | None = None) -> dict[str, bytes]:
-    return mobile.files(person, where, lambda name: (before or {}).get(name, b""))
+def made(person: DeviceOwner, where: mobile.Office, before: dict[str, bytes] | None = None, states: Any = None) -> dict[str, bytes]:
+    return mobile.files(person, where, mobile.standing(person, states or {}), lambda name: (before or {}).get(name, b""))
 
 
 @pytest.mark.parametrize(
     ("devices", "endings"),
     [
-        (("ios",), ["-ios.mobileconfig", "-ios.unsigned.mobileconfig"]),
-        (("macos",), ["-macos.mobileconfig", "-macos.unsigned.mobileconfig"]),
-        (("android",), ["-android.png", "-android.svg", ".k9s"]),
+        (("ios",), ["-iphone.mobileconfig"]),
+        (("macos",), ["-mac.mobileconfig"]),
+        (("android",), ["-android.png", "-android.svg", "-android.k9s"]),
+        ((), []),
     ],
 )
 def test_each_device_has_its_files(devices: tuple[str, ...], endings: list[str]) -> None:
     files = made(owner(devices=devices), office())
-    assert sorted(files) == sorted(["index.html", *(f"jane@example.org{ending}" for ending in endings)])
+    assert sorted(files) == sorted(["index.html", *(f"jane{ending}" for ending in endings)])
+    assert sorted(files) == sorted(mobile.names(owner(devices=devices), office()))
     assert files == made(owner(devices=devices), office())
 
 
 def test_all_mailboxes_of_a_person() -> None:
     files = made(owner("jane@example.org", "info@example.org"), office())
-    for name in ("jane@example.org-ios.mobileconfig", "jane@example.org-macos.mobileconfig"):
+    for name in ("jane-iphone.mobileconfig", "jane-mac.mobileconfig"):
         assert [mail["EmailAddress"] for mail in plistlib.loads(files[name])["PayloadContent"]] == ["jane@example.org", "info@example.org"]
-    assert [one["name"] for one in import_file(files["jane@example.org.k9s"])] == ["jane@example.org", "info@example.org"]
-    assert {"jane@example.org-android.svg", "info@example.org-android.svg"} < files.keys()
+    assert [one["name"] for one in import_file(files["jane-android.k9s"])] == ["jane@example.org", "info@example.org"]
+    assert {"jane-android.svg", "info-android.svg"} < files.keys()
     page = files["index.html"].decode()
-    assert "info@example.org" in page and "jane@example.org.k9s" in page
+    assert "info@example.org" in page and "jane-android.k9s" in page
+
+
+def test_mailboxes_that_are_named_alike_have_codes_of_their_own() -> None:
+    person = owner("jane@example.org", "jane@example.com", devices=("android",))
+    files = made(person, office())
+    assert {"jane@example.org-android.svg", "jane@example.com-android.svg"} < files.keys()
+    assert sorted(files) == sorted(mobile.names(person, office()))
 
 
 def test_the_link_for_iphones() -> None:
     person = owner("a/b?c@example.org", devices=("ios",))
     files = made(person, office(profile_url="https://mail.example.org/{address}/{file}"))
-    assert "a%2Fb%3Fc@example.org-ios.svg" in files
-    link = "https://mail.example.org/a%252Fb%253Fc%40example.org/a%252Fb%253Fc%40example.org-ios.mobileconfig"
+    assert "a%2Fb%3Fc-iphone.svg" in files
+    link = "https://mail.example.org/a%252Fb%253Fc%40example.org/a%252Fb%253Fc-iphone.mobileconfig"
     assert link in files["index.html"].decode()
 
 
 def test_a_signature_stays_until_there_is_a_reason() -> None:
     first, person = chain(), owner(devices=("ios", "macos"))
-    files = made(person, office(first))
+    files, plain = made(person, office(first)), made(person, office())
     assert made(person, office(first), files) == files
     other = made(person, office(chain()), files)
     renamed = made(owner(devices=("ios", "macos"), full_name="Jane Roe"), office(first), files)
-    for device in ("ios", "macos"):
-        signed, plain = f"jane@example.org-{device}.mobileconfig", f"jane@example.org-{device}.unsigned.mobileconfig"
-        assert files[plain] in files[signed] != files[plain]
-        assert other[plain] == files[plain] and other[signed] != files[signed]
-        assert renamed[plain] in renamed[signed]
-    assert made(person, office(), files)["jane@example.org-ios.mobileconfig"] == files["jane@example.org-ios.unsigned.mobileconfig"]
+    for name in ("jane-iphone.mobileconfig", "jane-mac.mobileconfig"):
+        assert plain[name] in files[name] != plain[name]
+        assert plain[name] in other[name] != files[name]
+        assert b"Jane Roe" in renamed[name]
 
 
-def test_the_list_names_everybody() -> None:
-    people = [owner(), owner("zoe@example.org", devices=("ios",), full_name="Zoë <b>")]
-    page = mobile.index(people, office(), {"jane@example.org": "outdated"}).decode()
-    assert page.count("old settings in use</td>") == 1
-    assert "jane@example.org/index.html" in page and "zoe@example.org/index.html" in page and "Zoë &lt;b&gt;" in page
+def test_only_a_signed_profile_has_a_twin_for_an_mdm() -> None:
+    people = [owner(devices=("ios", "android")), owner("zoe@example.org", devices=("macos",))]
+    assert mobile.mdm(people, office()) == {}
+    twins = mobile.mdm(people, office(chain()))
+    assert sorted(twins) == sorted(mobile.mdm_names(people, office(chain())))
+    for person, name, device in (
+        (people[0], "jane@example.org-iphone.unsigned.mobileconfig", "jane-iphone.mobileconfig"),
+        (people[1], "zoe@example.org-mac.unsigned.mobileconfig", "zoe-mac.mobileconfig"),
+    ):
+        assert twins.pop(name) == made(person, office())[device]
+    assert not twins
 
 
 def test_a_page_may_have_a_pdf() -> None:
     where = office()._replace(to_pdf=lambda page: b"PDF of " + page.encode())
     files = made(owner(devices=("ios",)), where)
-    assert files["jane@example.org.pdf"] == b"PDF of " + files["index.html"]
-    assert "jane@example.org/jane@example.org.pdf" in mobile.index([owner()], where, {}).decode()
-    assert ".pdf" not in mobile.index([owner()], office(), {}).decode()
+    assert files["jane.pdf"] == b"PDF of " + files["index.html"]
+
+
+LINUX = Computer(machine="desk", platform="linux", programs=[])
+WINDOWS = Computer(machine="pc", platform="windows", programs=["outlook"])
+
+
+def stands(computer: Computer, **states: str) -> tuple[list[str], str]:
+    """Programs and standing of one computer. states: by program."""
+    person: Any = {**owner("jane@example.org", "info@example.org"), "computers": [computer]}
+    known = {
+        (address, computer["machine"], program): state for program, state in states.items() for address in ("jane@example.org", "x@y.org")
+    }
+    (found,) = mobile.standing(person, known)
+    return list(found["programs"]), found["standing"]
+
+
+def test_a_computer_is_called_set_up_only_where_it_was_seen_to_be() -> None:
+    assert stands(LINUX) == ([], "")
+    assert stands(LINUX, thunderbird="to be started", msmtp="verified") == (["msmtp", "thunderbird"], "ready")
+    assert stands(LINUX, thunderbird="not reached", msmtp="prepared") == (["msmtp"], "ready")
+    for state in ("failed", "not ours", "not run yet", "removed", "program is open", "to be provisioned"):
+        assert stands(LINUX, thunderbird=state) == ([], "")
+    # A mailbox that is not there yet is not to be called so.
+    person: Any = {**owner("jane@example.org", "info@example.org"), "computers": [LINUX]}
+    known = {("jane@example.org", "desk", "thunderbird"): "verified", ("info@example.org", "desk", "thunderbird"): "failed"}
+    assert mobile.standing(person, known)[0]["standing"] == ""
+
+
+def test_a_profile_is_in_the_home_only_where_the_mac_said_so() -> None:
+    assert stands(MAC)[1] == stands(MAC, apple_mail="home not there")[1] == stands(MAC, apple_mail="unknown")[1] == ""
+    assert stands(MAC, apple_mail="pending user approval")[1] == stands(MAC, apple_mail="outdated")[1] == "delivered"
+    assert stands(MAC, apple_mail="installed")[1] == "ready"
+    waiting = made(owner(devices=("macos",)), office())["index.html"].decode()
+    assert "home folder" not in waiting and "You are sent the file" in waiting
+    known = {("jane@example.org", "mac", "apple_mail"): "pending user approval"}
+    assert "home folder" in made(owner(devices=("macos",)), office(), states=known)["index.html"].decode()
+
+
+def test_windows_is_set_up_by_hand_with_what_the_list_names() -> None:
+    assert stands(WINDOWS) == (["outlook"], "")
+    assert stands(Computer(machine="pc", platform="windows", programs=[]), thunderbird="verified") == (["outlook", "thunderbird"], "")
 
 
 @given(LOCAL_PART, LOCAL_PART)
@@ -181,7 +234,7 @@ def test_the_longest_that_the_model_lets_through_fits_into_a_code() -> None:
         longest["accounts"][0][server] |= {"host": domain, "port": 65535}
     size = len(qr_text(longest["accounts"][0]).encode())
     assert 2300 < size <= MAX_BYTES
-    assert len(made(longest, office(profile_url=f"https://mail.test/{{file}}{'x' * 450}"))) == 10
+    assert len(made(longest, office(profile_url=f"https://mail.test/{{file}}{'x' * 450}"))) == 8
 
 
 def row(address: str, full_name: str, **cells: str) -> dict[str, str]:
@@ -193,7 +246,12 @@ def owners(sheet: list[dict[str, str]], machines: dict[str, Machine] | None = No
     return [(one["full_name"], [each["address"] for each in one["accounts"]], one["devices"]) for one in found]
 
 
-def test_who_has_a_phone_or_a_mac() -> None:
+def on(sheet: list[dict[str, str]], machines: dict[str, Machine]) -> list[list[tuple[str, str, list[str]]]]:
+    found = device_owners(sheet, machines, policy())
+    return [[(each["machine"], each["platform"], each["programs"]) for each in one["computers"]] for one in found]
+
+
+def test_what_everybody_has() -> None:
     mac, desk = Machine(policy(platform="macos")), Machine(policy(platform="linux"))
     sheet = [
         row("jane@example.org", "Jane Doe", machines="desk", login="jane", phones="android ios"),
@@ -205,10 +263,17 @@ def test_who_has_a_phone_or_a_mac() -> None:
         row("old@example.org", "Olga", phones="ios", state="Absent"),
     ]
     assert owners(sheet, {"desk": desk, "mac": mac}) == [
+        ("Bob", ["bob@example.org"], []),
         ("Jane Doe", ["jane@example.org", "info@example.org"], ["ios", "android"]),
         ("Mia", ["mia@example.org"], ["macos"]),
+        ("Zoë", ["zoe2@example.org"], []),
         ("Zoë", ["zoe@example.org"], ["ios"]),
     ]
+    desk_ = ("desk", "linux", [])
+    assert on(sheet, {"desk": desk, "mac": mac}) == [[desk_], [desk_], [desk_, ("mac", "macos", [])], [], []]
+    row_ = row("x@example.org", "X", machines="b a", login="x", programs="Outlook thunderbird")
+    pc = Machine(policy(platform="windows"))
+    assert on([row_], {"a": desk, "b": pc}) == [[("a", "linux", ["outlook", "thunderbird"]), ("b", "windows", ["outlook", "thunderbird"])]]
 
 
 def test_one_name_with_two_logins_is_two_people() -> None:

@@ -125,7 +125,7 @@ def test_long_work_shows_how_far_it_is_and_remembers(store: Store, monkeypatch: 
     for owner in ActionModule._with_progress(owners, store):
         store.put(f"p{owner['number']}", "1", {"a": b"a"})
     # The clock is read again for each line.
-    assert shown == ["Phones and Macs: 1 of 6 people", "Phones and Macs: 3 of 6 people", "Phones and Macs: 5 of 6 people"]
+    assert shown == ["Hand-outs: 1 of 6 people", "Hand-outs: 3 of 6 people", "Hand-outs: 5 of 6 people"]
     assert Store(store.dest, False, False).known.keys() == {"jane", "p0", "p1", "p2", "p3", "p4"}
 
 
