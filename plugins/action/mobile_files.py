@@ -28,8 +28,8 @@ from ..plugin_utils.identity import file_name, who
 from ..plugin_utils.links import ending_warning, link_of
 from ..plugin_utils.loaded import Office, find_machines, find_office, policy_of
 from ..plugin_utils.model import DeviceOwner, Machine, check_office, device_owners
+from ..plugin_utils.office_store import DIR, DIR_SAID, StoreError
 from ..plugin_utils.office_store import Store as Memory
-from ..plugin_utils.office_store import StoreError
 from ..plugin_utils.plain import plain
 from ..plugin_utils.problem import Problem, counted, merged, printable, quoted
 from ..plugin_utils.results import Key, Results
@@ -43,8 +43,6 @@ PLUGIN_UTILS = Path(mobile.__file__).parent
 MANIFEST = ".charter-mail.json"
 # Seconds between two lines about progress.
 PROGRESS = 5
-# The plugin whose option dir says where an office is remembered.
-REMEMBERS = "msp.charter_mail.office"
 # What roles of the same run have left with the machines: the module, and the name of its result.
 _RESULTS = (
     ("mail_files", "thunderbird_result"),
@@ -494,10 +492,7 @@ def _states(variables: Mapping[str, Any], office: str, owners: Sequence[DeviceOw
     now = [mailbox(account) for owner in owners for account in owner["accounts"]]
     # What cannot be used is said at the end of the run, by who keeps it.
     with contextlib.suppress(StoreError):
-        remembered = Memory(
-            Path(C.config.get_config_value("dir", plugin_type="callback", plugin_name=REMEMBERS).replace("{office}", office))
-        )
-        for person in (remembered.load() or {}).get("people", []):
+        for person in (Memory.of(office, os.environ.get(DIR_SAID) or DIR).load() or {}).get("people", []):
             same = {each["address"] for each in person["mailboxes"] if each in now}
             places = [place for place in person["places"] if place["address"] in same]
             found |= {(place["address"], place["machine"], place["program"]): place["state"] for place in places}

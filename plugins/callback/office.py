@@ -71,7 +71,7 @@ from ..module_utils.masking import inert, mask
 from ..plugin_utils import diagnosis, office_document, screen
 from ..plugin_utils.diagnosis_page import page as diagnosis_page
 from ..plugin_utils.differences import told
-from ..plugin_utils.office_store import Store, StoreError
+from ..plugin_utils.office_store import DIR_SAID, Store, StoreError
 from ..plugin_utils.results import Results
 
 # The files of a report, each with what stands near the beginning of every one that was made here.
@@ -137,6 +137,8 @@ class CallbackModule(Default):
         ours = any(
             role.get_name(include_role_fqcn=True).startswith(COLLECTION) for play in playbook.get_plays() for role in play.get_roles()
         )
+        # A task on this computer may want to know what is remembered, and cannot ask a callback.
+        os.environ[DIR_SAID] = str(self.get_option("dir"))
         self._quiet = ours and self._screen.verbosity < 2 and not self.get_option("ansible_output")
         if self._quiet:
             self._display = _Quiet(self._screen)
@@ -257,7 +259,7 @@ class CallbackModule(Default):
     def _end(self, check: bool) -> dict[str, Any] | None:
         """The office in words; and in its files, where something was done. The document, None where what is remembered cannot be used."""
         diagnosed, here = self._purpose == "diagnose", Path.cwd()
-        store = Store(Path(str(self.get_option("dir")).replace("{office}", self._results.office)))
+        store = Store.of(self._results.office, str(self.get_option("dir")))
         try:
             before = store.load()
         except StoreError as error:
@@ -270,7 +272,8 @@ class CallbackModule(Default):
             machines=self._results.machines(),
             probes=self._results.probes,
             handouts={who: os.path.relpath(page, store.dir) for who, page in self._results.pages()},
-            handed=self._results.handed(),
+            # What a preview has made says nothing of what there was.
+            handed={} if self._purpose == "preview" else self._results.handed(),
             when=datetime.datetime.now(datetime.UTC),
             check=check or self._purpose == "preview",
             diagnosis=os.path.relpath(Path(self._report_dir, "diagnosis.html"), store.dir) if diagnosed else "",

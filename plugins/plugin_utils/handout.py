@@ -170,6 +170,7 @@ def handout(person: Recipient, office: Office, texts: Texts) -> str:
         texts,
         person=person,
         password=_password(person, office, texts, "have"),
+        before=texts["page"][_before(person)],
         number=str(len(accounts)),
         addresses=[account["address"] for account in accounts],
         devices=devices,
@@ -207,6 +208,13 @@ def _password(person: Recipient, office: Office, texts: Texts, use: Literal["hav
     return password
 
 
+def _before(person: Recipient) -> str:
+    """Which text stands before all parts."""
+    if _devices_of(person):
+        return "before"
+    return "before_programs" if any(computer["platform"] == "windows" for computer in person["computers"]) else "before_settings"
+
+
 def _devices_of(person: Recipient) -> list[Device]:
     return [device for device in DEVICES if (_macs(person) if device == "mac" else device in person["phones"])]
 
@@ -217,7 +225,8 @@ def _macs(person: Recipient) -> list[Computer]:
 
 def _card(device: str, texts: Texts, steps: Sequence[Step], **more: Any) -> dict[str, Any]:
     """What the template shows of a device. Without steps nothing was made for it, and the page says so."""
-    usual: dict[str, Any] = {"id": device, "heading": texts[device]["heading"] if device in texts else "", "codes": [], "caption": "", "link": None}
+    heading = texts[device]["heading"] if device in texts else ""
+    usual: dict[str, Any] = {"id": device, "heading": heading, "codes": [], "caption": "", "link": None, "lead": ""}
     note = more.pop("note", "") or ("" if steps else say(texts["page"]["by_hand"]))
     return {**usual, "steps": steps, "note": note, **more}
 
@@ -246,9 +255,8 @@ def _computers(person: Recipient, office: Office, texts: Texts) -> Iterator[dict
     for guide in dict.fromkeys(by_hand):
         told = windows[guide]
         steps = [_step(step, **given) for step in told["steps"]]
-        notes = [say(told["which"])]
-        notes += [say(windows["several"])] if len(person["accounts"]) > 1 else []
-        yield _card(guide, texts, steps, heading=told["heading"], note=Markup(" ").join(notes))
+        note = say(windows["several"]) if len(person["accounts"]) > 1 else ""
+        yield _card(guide, texts, steps, heading=told["heading"], lead=say(told["which"]), note=note)
 
 
 def _ios(person: Recipient, office: Office, texts: Texts) -> dict[str, Any]:

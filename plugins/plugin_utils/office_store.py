@@ -13,6 +13,9 @@ from .office_document import SCHEMA, record_done
 from .office_page import MARK, page
 
 _NAMES = ("office.json", "index.html")
+# Where offices are remembered, and the variable of the environment that says another place.
+DIR = "build/office/{office}"
+DIR_SAID = "CHARTER_MAIL_OFFICE_DIR"
 
 
 class StoreError(Exception):
@@ -26,6 +29,11 @@ class Store:
         self.dir = folder
         self.document = folder / _NAMES[0]
         self.page = folder / _NAMES[1]
+
+    @classmethod
+    def of(cls, office: str, folder: str) -> Store:
+        """The store of an office. folder: a path with {office} in it, as DIR."""
+        return cls(Path(folder.replace("{office}", office)))
 
     def load(self) -> dict[str, Any] | None:
         """The document of the last run, None when there was none. Raises StoreError."""

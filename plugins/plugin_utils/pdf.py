@@ -11,11 +11,14 @@ Chosen before a headless browser on 2026-11-25 (WeasyPrint 70.0, Chromium 156; t
 
 from __future__ import annotations
 
+import functools
 import importlib
 from typing import Any, Literal
 
 Paper = Literal["letter", "a4"]
 
+# Points of the usual text; the smallest is what people without glasses still read, with hints at 0.9 of it.
+SIZES = (14, 12, 11, 10, 9)
 PAPERS: dict[Paper, str] = {"letter": "Letter", "a4": "A4"}
 
 
@@ -32,11 +35,21 @@ def missing() -> str:
 
 
 def to_pdf(html: str, paper: Paper = "letter") -> bytes:
-    """The page as PDF on the paper. Raises ImportError or OSError where missing() says something."""
+    """The page as PDF: on one side of the paper in the largest type with which it fits there, else on two sides. Raises ImportError or
+    OSError where missing() says something.
+    """
     weasyprint = _weasyprint()
-    fetcher = weasyprint.urls.URLFetcher(allowed_protocols=("data",))
-    size = weasyprint.CSS(string=f"@page {{ size: {PAPERS[paper]} }}")
-    document: bytes = weasyprint.HTML(string=html, url_fetcher=fetcher).write_pdf(stylesheets=[size], pdf_variant="pdf/ua-1")
+    page = weasyprint.HTML(string=html, url_fetcher=weasyprint.urls.URLFetcher(allowed_protocols=("data",)))
+
+    @functools.cache
+    def laid_out(size: float) -> Any:
+        # What a user wants goes before what a page says only when it is important.
+        rules = f"@page {{ size: {PAPERS[paper]} }} html {{ font-size: {size}pt !important }}"
+        return page.render(stylesheets=[weasyprint.CSS(string=rules)], pdf_variant="pdf/ua-1")
+
+    tried = ((sides, laid_out(size)) for sides in (1, 2) for size in SIZES)
+    found = next((layout for sides, layout in tried if len(layout.pages) <= sides), laid_out(SIZES[-1]))
+    document: bytes = found.write_pdf(pdf_variant="pdf/ua-1")
     return document
 
 

@@ -59,7 +59,7 @@ class Mac:
         self.at_the_mac("approve", address.partition("@")[0], self.file(address))
 
     def file(self, address: str) -> Path:
-        return self.root / "Users" / address.partition("@")[0] / f"{address}-macos.mobileconfig"
+        return self.root / "Users" / address.partition("@")[0] / f"{address.partition('@')[0]}-mac.mobileconfig"
 
     def installed(self, login: str) -> list[str]:
         file = self.root / "var/db/mac-double/profiles.json"
@@ -70,11 +70,12 @@ class Mac:
         log = self.root / "var/db/mac-double/opened"
         return log.read_text().splitlines() if log.exists() else []
 
-    def listed(self, words: str) -> bool:
-        return words in (self.out / "index.html").read_text(encoding="utf-8")
+    def told(self, address: str, words: str) -> bool:
+        """Whether the person's hand-out says so."""
+        return words in (self.out / address / "index.html").read_text(encoding="utf-8")
 
 
-PENDING, INSTALLED, OUTDATED = "waits for approval</td>", "in use</td>", "old settings in use</td>"
+SENT, PENDING, INSTALLED = "You are sent the file", "is in your home folder", "installed on your Mac already"
 
 
 @pytest.fixture
@@ -93,45 +94,45 @@ def test_from_nothing_to_installed_to_outdated(mac: Mac) -> None:
     for address in ("jane@example.org", "info@example.org"):
         assert whole.place(address, "mac", "apple_mail") == ("pending user approval", "created")
     assert "left out" not in whole.out and "WARNING" not in whole.out
-    made = (mac.out / "jane@example.org/jane@example.org-macos.mobileconfig").read_bytes()
+    made = (mac.out / "jane@example.org/jane-mac.mobileconfig").read_bytes()
     assert mac.file("jane@example.org").read_bytes() == made
-    assert mac.listed(PENDING)
+    assert mac.told("jane@example.org", PENDING) and not mac.told("jane@example.org", SENT)
     mac.still()
 
     mac.approve("jane@example.org")
     run = mac.run()
     assert run.place("jane@example.org", "mac", "apple_mail") == ("installed", "unchanged")
-    assert mac.listed(INSTALLED) and not mac.listed(PENDING)
+    assert mac.told("jane@example.org", INSTALLED) and not mac.told("jane@example.org", PENDING)
 
     mac.write(JANE, INFO.replace(",,,,", ",,465,,"))
     run = mac.run()
     assert run.place("jane@example.org", "mac", "apple_mail") == ("outdated", "pending")
     assert "info@example.org: outgoing port is 587 and should be 465" in " ".join(run.out.split())
-    assert mac.listed(OUTDATED)
+    assert mac.told("jane@example.org", PENDING)
 
 
 def test_who_leaves_and_what_is_taken_back(mac: Mac) -> None:
     mac.write(JANE, POP, apple_mail_open=True)
     mac.at_the_mac("sit", "polly", "501")
     assert "it was opened on the person's screen" in " ".join(mac.run().out.split())
-    assert [line.split(" ", 1)[1] for line in mac.opened()][0] == "501 /Users/polly/polly@example.org-macos.mobileconfig"
+    assert [line.split(" ", 1)[1] for line in mac.opened()][0] == "501 /Users/polly/polly-mac.mobileconfig"
     mac.approve("jane@example.org")
     mac.approve("polly@example.org")
     run = mac.write(POP).run()
     assert "left; removed: Apple Mail on mac" in run.out
     assert not mac.file("jane@example.org").exists() and mac.installed("jane") == []
-    assert mac.listed(INSTALLED)
+    assert mac.told("polly@example.org", INSTALLED)
     run = mac.run("-e", "apple_mail_state=absent", "-e", "apple_mail_remove_pop=true")
     assert run.place("polly@example.org", "mac", "apple_mail") == ("removed", "removed")
     assert not mac.file("polly@example.org").exists() and mac.installed("polly") == []
-    assert not mac.listed(INSTALLED) and mac.listed("ready to hand out")
+    assert mac.told("polly@example.org", SENT)
 
 
 def test_a_mac_of_an_mdm_is_not_contacted(mac: Mac) -> None:
     before = tree(mac.root)
     run = mac.write(JANE, apple_mail_mdm=True).run(playbook="provision-mail.yml")
     assert tree(mac.root) == before
-    assert (mac.out / "jane@example.org/jane@example.org-macos.unsigned.mobileconfig").exists()
+    assert (mac.out / "jane@example.org/jane-mac.mobileconfig").exists()
     assert run.place("jane@example.org", "mac", "apple_mail")[0] == "by an MDM"
 
 

@@ -32,7 +32,7 @@ pytestmark = [
 NAME, SECRET = "profiles.example.org", "0123456789abcdefghijklmnopqrstuv"
 CONF = "/etc/nginx/conf.d/charter-mail-acme.conf"
 DATA = "/var/lib/charter-mail-profiles"
-PROFILE = "jane@example.org/jane@example.org-ios.mobileconfig"
+PROFILE = "jane@example.org/jane-iphone.mobileconfig"
 
 ADDRESSES = ["127.0.0.1", "192.0.2.7", "192.0.2.8", "::1", "2001:db8::7"]
 

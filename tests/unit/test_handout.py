@@ -148,6 +148,7 @@ def every_page(texts: Any = TEXTS) -> Iterator[str]:
         yield handout.handout(person(computers=[*desks, computer("macos")], phones=()), whose, texts)
         yield handout.handout(person(*THREE, computers=[*desks, computer("macos", "ready")], phones=()), whose, texts)
         yield handout.handout(person(phones=()), whose, texts)
+        yield handout.handout(person(computers=desks, phones=()), whose, texts)
 
 
 # --- what stands on the page
@@ -577,6 +578,8 @@ SHEETS: dict[str, tuple[Any, Any, int]] = {
     "a Mac": (person(phones=(), mac=True), office(), 1),
     "pop": (person(account(protocol="pop")), office(), 1),
     "right to left": (person(full_name=NAMES[5]), office(name=NAMES[5]), 1),
+    "Windows": (person(phones=(), computers=[computer("windows", "", "outlook", "thunderbird")]), office(), 1),
+    "set up already": (person(phones=(), computers=[computer("linux", "ready", "thunderbird")]), office(), 1),
     "two phones and a Mac": (person(mac=True), office(), 2),
     "three mailboxes": (person(*THREE, mac=True), office(), 2),
     "everything long": (person(LONG, full_name=NAMES[7], mac=True), office(name=NAMES[7]), 2),
@@ -592,6 +595,26 @@ def test_it_prints_on_one_sheet(case: str, paper: pdf.Paper) -> None:
     assert len(document.pages) <= pages
     size = {"a4": (595, 842), "letter": (612, 792)}[paper]
     assert [(round(float(one.mediabox.width)), round(float(one.mediabox.height))) for one in document.pages] == [size] * len(document.pages)
+
+
+def sizes(data: bytes) -> set[float]:
+    """Sizes of type in which something is written, in points."""
+    found: set[float] = set()
+
+    def visit(text: str, matrix: Any, inner: Any, _font: Any, size: float) -> None:
+        if text.strip():
+            found.add(round(abs(size * inner[3] * matrix[3]), 1))
+
+    for one in read(data).pages:
+        one.extract_text(visitor_text=visit)
+    return found
+
+
+def test_a_short_page_has_larger_type_than_a_full_one() -> None:
+    """The usual text is of the size that is written most; what matters here is that all of it grows."""
+    short, full = (sizes(pdf.to_pdf(handout.handout(*SHEETS[case][:2], TEXTS))) for case in ("set up already", "one mailbox, two phones"))
+    assert 14 in short and 9 in full
+    assert min(short) > min(full) >= 7
 
 
 def test_the_pdf_says_what_the_page_says_and_is_tagged() -> None:
