@@ -1,4 +1,4 @@
-"""What an office's phones and Macs get, opened with programs that are not ours, and tried on the servers."""
+"""What an office's people get, opened with programs that are not ours, and tried on the servers."""
 
 from __future__ import annotations
 
@@ -26,20 +26,32 @@ OUT = STATE / "out"
 
 
 def devices() -> dict[str, set[str]]:
-    """First address of everybody with a phone or a Mac, in the words of the sheet -> what they have."""
+    """First address of everybody, in the words of the sheet -> the phones and the Mac that they have."""
     with (fleet.SCENARIO / "inventory/staff.csv").open(encoding="utf-8", newline="") as sheet:
         rows = [row for row in csv.DictReader(sheet) if row["state"] != "absent"]
     found: dict[tuple[str, str], tuple[str, set[str]]] = {}
     for row in rows:
         _, has = found.setdefault((row["full_name"], row["login"]), (row["address"], set()))
         has |= set(row["phones"].split()) | ({"macos"} if "mac" in row["machines"] else set())
-    return {address: has for address, has in found.values() if has}
+    return dict(found.values())
 
 
 def place(address: str, ending: str = "") -> Path:
     """A file of the person's: what file systems or shells stumble over in an address is written as in URLs."""
     name = quote(address, safe="@+")
-    return OUT / name / (f"{name}{ending}" if ending else "index.html")
+    return OUT / name / (f"{name.rpartition('@')[0]}{ending}" if ending else "index.html")
+
+
+SPOKEN = {"ios": "iphone", "macos": "mac"}
+
+
+def profile(address: str, kind: str) -> Path:
+    return place(address, f"-{SPOKEN[kind]}.mobileconfig")
+
+
+def unsigned(address: str, kind: str) -> Path:
+    """The twin for an MDM."""
+    return OUT / "mdm" / f"{quote(address, safe='@+')}-{SPOKEN[kind]}.unsigned.mobileconfig"
 
 
 DEVICES = devices()
@@ -116,14 +128,13 @@ def mail_of(plist: bytes) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(("address", "kind"), PROFILES)
 def test_a_profile_is_what_openssl_finds_signed(address: str, kind: str) -> None:
     command = ["openssl", "cms", "-verify", "-inform", "DER", "-purpose", "any", "-CAfile", STATE / "root.pem"]
-    assert run(*command, "-in", place(address, f"-{kind}.mobileconfig")) == place(address, f"-{kind}.unsigned.mobileconfig").read_bytes()
+    assert run(*command, "-in", profile(address, kind)) == unsigned(address, kind).read_bytes()
 
 
 @pytest.mark.parametrize(("address", "kind"), PROFILES)
 def test_a_profile_opens_the_mailboxes(address: str, kind: str, tmp_path: Path) -> None:
-    unsigned = place(address, f"-{kind}.unsigned.mobileconfig")
     # A second parser, there and back.
-    run("plistutil", "-i", unsigned, "-f", "bin", "-o", tmp_path / "binary.plist")
+    run("plistutil", "-i", unsigned(address, kind), "-f", "bin", "-o", tmp_path / "binary.plist")
     plist = (tmp_path / "binary.plist").read_bytes()
     assert [mail["EmailAddress"] for mail in mail_of(plist)] == [box.address for box in boxes(address)]
     for box, mail in zip(boxes(address), mail_of(plist), strict=True):
@@ -155,14 +166,14 @@ def test_profiles_are_as_apple_describes_them() -> None:
     judge = Path(os.environ.get("CHARTER_MAIL_ORACLES", fleet.PROJECT.parent / "shared/oracles")) / "check_mobileconfig.py"
     if not judge.exists():
         pytest.skip("Apple's schemas are not at hand (CHARTER_MAIL_ORACLES names their folder)")
-    run(sys.executable, judge, *sorted(OUT.glob("*/*.unsigned.mobileconfig")))
+    run(sys.executable, judge, *sorted(OUT.glob("mdm/*.unsigned.mobileconfig")))
 
 
 @pytest.mark.parametrize("address", ANDROIDS)
 def test_codes_and_settings_file_open_the_mailboxes(address: str) -> None:
-    codes = [decode(place(address).with_name(f"{quote(box.address, safe='@+')}-android.png")) for box in boxes(address)]
+    codes = [decode(place(address).with_name(f"{quote(box.address.rpartition('@')[0])}-android.png")) for box in boxes(address)]
     scanned = [account for code in codes for account in app.scan(code)]
-    read = app.import_file(place(address, ".k9s").read_bytes())
+    read = app.import_file(place(address, "-android.k9s").read_bytes())
     for box, code, account in zip(boxes(address), scanned, read, strict=True):
         assert code["identities"] == account["identities"] == [{"name": box.full_name, "email": box.address}]
         assert not code["password"] and not account["password"]
@@ -173,10 +184,10 @@ def test_codes_and_settings_file_open_the_mailboxes(address: str) -> None:
 
 @pytest.mark.parametrize("address", [address for address, kind in PROFILES if kind == "ios"])
 def test_an_iphone_s_code_is_the_link_to_its_profile(address: str) -> None:
-    link = urlsplit(decode(place(address, "-ios.png")))
+    link = urlsplit(decode(place(address, "-iphone.png")))
     assert (link.scheme, link.netloc) == ("https", "profiles.example.org")
     before, _, path = unquote(link.path).removeprefix("/office/").partition("/")
-    assert before.startswith("2130019200-") and OUT / path == place(address, "-ios.mobileconfig")
+    assert before.startswith("2130019200-") and OUT / path == profile(address, "ios")
 
 
 @pytest.mark.parametrize("address", DEVICES)
@@ -188,7 +199,13 @@ def test_the_page_names_the_person_and_the_helper_and_no_password(address: str) 
     assert not [path for path in place(address).parent.iterdir() for word in passwords if word in path.read_bytes()]
 
 
-def test_the_list_names_everybody_and_nobody_else() -> None:
-    listed = text_of(OUT / "index.html")
-    assert all(box.full_name in listed for address in DEVICES for box in boxes(address))
-    assert {path.name for path in OUT.iterdir() if path.is_dir()} == {place(address).parent.name for address in DEVICES}
+def test_everybody_has_a_page_and_nobody_else() -> None:
+    assert {path.name for path in OUT.iterdir() if path.is_dir()} == {"mdm", *(place(address).parent.name for address in DEVICES)}
+
+
+@pytest.mark.parametrize("address", DEVICES)
+def test_a_computer_is_called_set_up_where_the_run_did_it(address: str) -> None:
+    page = text_of(place(address))
+    assert "Computer desk-12" in page and "Thunderbird is set up already" in page
+    # No Mac has the profile yet, but its file is there.
+    assert ("is in your home folder" in page) == ("macos" in DEVICES[address])

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import fleet
 import pytest
 import yaml
-from test_mobile import OUT, PROFILES, decode, place
+from test_mobile import OUT, PROFILES, SPOKEN, decode, place, profile
 
 HOST = "https://profiles.example.org"
 SETTINGS = yaml.safe_load((fleet.SCENARIO / "inventory/group_vars/all.yml").read_text(encoding="utf-8"))
@@ -47,7 +47,7 @@ def link(address: str, kind: str = "ios", seconds: int = FUTURE, owner: str = ""
     folder = quote(address, safe="@+")
     text = f"{seconds} {quote(owner, safe='@+') or folder} {SETTINGS['mobile_link_secret']}"
     digest = base64.urlsafe_b64encode(hashlib.md5(text.encode()).digest()).decode().rstrip("=")
-    file = ending or f"{folder}-{kind}.mobileconfig"
+    file = ending or f"{folder.rpartition('@')[0]}-{SPOKEN[kind]}.mobileconfig"
     return f"{HOST}/office/{seconds}-{digest}/{quote(folder)}/{quote(file)}"
 
 
@@ -57,11 +57,11 @@ def serve(*arguments: str, code: int = 0) -> str:
 
 @pytest.mark.parametrize("address", IPHONES)
 def test_the_link_in_the_code_gives_the_signed_profile(address: str) -> None:
-    answer = curl(decode(place(address, "-ios.png")))
-    assert (answer.status, answer.body) == (200, place(address, "-ios.mobileconfig").read_bytes())
+    answer = curl(decode(place(address, "-iphone.png")))
+    assert (answer.status, answer.body) == (200, profile(address, "ios").read_bytes())
     expected = {
         "content-type": "application/x-apple-aspen-config",
-        "content-disposition": f'attachment; filename="{quote(address, safe="@+")}-ios.mobileconfig"',
+        "content-disposition": f'attachment; filename="{profile(address, "ios").name}"',
         "cache-control": "no-store",
         "x-content-type-options": "nosniff",
         "referrer-policy": "no-referrer",
@@ -72,7 +72,7 @@ def test_the_link_in_the_code_gives_the_signed_profile(address: str) -> None:
 
 @pytest.mark.parametrize(("address", "kind"), PROFILES)
 def test_a_link_that_is_made_by_hand_gives_the_same(address: str, kind: str) -> None:
-    assert curl(link(address, kind)).body == place(address, f"-{kind}.mobileconfig").read_bytes()
+    assert curl(link(address, kind)).body == profile(address, kind).read_bytes()
 
 
 def changed(url: str) -> str:
@@ -88,21 +88,22 @@ def changed(url: str) -> str:
         link(JANE).replace(f"{FUTURE}-", f"{FUTURE + 1}-"),
         link(JANE).replace(f"{FUTURE}-", ""),
         link(YAMADA, owner=JANE),
-        link(JANE, ending=f"../{YAMADA}/{YAMADA}-ios.mobileconfig").replace("%2F", "/"),
-        link(JANE, ending=f"../{YAMADA}/{YAMADA}-ios.mobileconfig").replace("/", "%2F").replace("%2F", "/", 6),
+        link(JANE, ending=f"../{YAMADA}/yamada-iphone.mobileconfig").replace("%2F", "/"),
+        link(JANE, ending=f"../{YAMADA}/yamada-iphone.mobileconfig").replace("/", "%2F").replace("%2F", "/", 6),
         link(JANE, ending="../../../../../../etc/passwd").replace("%2F", "/"),
-        link(JANE, ending=f"{YAMADA}-ios.mobileconfig"),
-        link(JANE, ending=f"{JANE}-ios.unsigned.mobileconfig"),
+        link(JANE, ending="yamada-iphone.mobileconfig"),
+        link(JANE, ending="jane-iphone.unsigned.mobileconfig"),
+        link("mdm", ending=f"{JANE}-iphone.unsigned.mobileconfig"),
         link(YAMADA, "macos"),
         link(YAMADA, ending="index.html"),
-        link(YAMADA, ending=f"{YAMADA}.k9s"),
-        link(YAMADA, ending=f"{YAMADA}-ios.png"),
+        link(YAMADA, ending="yamada-android.k9s"),
+        link(YAMADA, ending="yamada-iphone.png"),
         link("nobody@example.org"),
         link(JANE).rpartition("/")[0] + "/",
         link(JANE).rpartition("/")[0],
         f"{HOST}/office/",
         f"{HOST}/",
-        f"{HOST}/{JANE}/{JANE}-ios.mobileconfig",
+        f"{HOST}/{JANE}/jane-iphone.mobileconfig",
         link(JANE).replace("/office/", "/other/"),
     ],
 )
@@ -147,7 +148,7 @@ def test_files_are_for_nginx_alone_and_the_secret_for_root() -> None:
     found = fleet.standin().check_output("find /var/lib/charter-mail-profiles/inventory/ -printf '%y %u:%g %m\\n' | sort -u")
     assert found.splitlines() == ["d root:www-data 750", "f root:www-data 640", "l root:root 777"]
     files = fleet.standin().check_output("find -L /var/lib/charter-mail-profiles/inventory/current -type f -printf '%f\\n'")
-    assert sorted(files.splitlines()) == sorted(place(address, f"-{kind}.mobileconfig").name for address, kind in PROFILES)
+    assert sorted(files.splitlines()) == sorted(profile(address, kind).name for address, kind in PROFILES)
 
 
 @pytest.mark.parametrize(
