@@ -87,7 +87,7 @@ EXAMPLES = r"""
     people:
       - login: jane
         addresses: [jane.doe@example.org]
-        profile: build/mobile/acme/jane.doe@example.org/jane.doe@example.org-macos.unsigned.mobileconfig
+        profile: build/mobile/acme/mdm/jane.doe@example.org-mac.unsigned.mobileconfig
 """
 
 RETURN = r"""

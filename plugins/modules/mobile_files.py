@@ -6,14 +6,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mobile_files
-short_description: Write what an office's people need for their phones and Macs
+short_description: Write what an office's people need for their phones and computers
 version_added: 0.1.0
 author: charter-mail contributors
 description:
   - >-
-    Runs on the controller only, once for the whole office, whatever C(--limit) says. Everybody with C(phones) in the staff sheet, or with a
-    machine in the group C(macos), gets a folder with a configuration profile for iPhone and iPad, one for the Mac, a settings file and QR
-    codes for Thunderbird for Android, and a page that says how. No file holds a password.
+    Runs on the controller only, once for the whole office, whatever C(--limit) says. Everybody gets a folder with a page that says how the
+    mail gets onto phones and computers, a configuration profile for iPhone and iPad and one for a Mac, and a settings file and QR codes for
+    Thunderbird for Android, as the person has such a device. No file holds a password.
   - All problems of the people, the settings, the certificate and the folder are reported at once, before anything is written.
   - A file is replaced in one step, and only when its content is another one. A profile is signed anew only when it or its signer changes.
   - Files of people who left are removed when this module wrote them and nobody has changed them since. A file that is in the way of one and
@@ -22,13 +22,8 @@ description:
     A person's folder is named by the address that was the first when it was made, and is remembered: neither the order of the rows nor
     further mailboxes change it, or what devices know a profile by, while the person has that address.
   - >-
-    What the Macs said in this run (C(apple_mail_result) of the role C(apple_mail)) is shown in the list of people and remembered, so that a
-    later run need not ask them. Another profile makes an installed one an old one.
-  - Is meant to run once per play (C(run_once)). Supports check mode and diff.
-requirements:
-  - cryptography >= 43
-  - segno
-  - weasyprint, for PDFs
+    What a page says of a person's computers is what roles of the same run have left there, or else what the last run has, as it is remembered
+    in C(office.json) of the callback P(msp.charter_mail.office#callback), for mailboxes that are the same still.
 options:
   dest:
     description: Folder to write to, a folder in it per person. C({office}) in it stands for the name of the office's folder.
@@ -128,7 +123,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Write what people need for their phones and Macs
+- name: Write what people get for their phones and computers
   msp.charter_mail.mobile_files:
     dest: build/mobile/{office}
     providers: "{{ __mail_providers }}"
@@ -148,10 +143,14 @@ dest:
   description: The folder that was written to.
   type: str
   returned: success
+signed:
+  description: Whether the profiles are signed. Then those without a signature are in the folder mdm.
+  type: bool
+  returned: success
 people:
   description: >-
-    Everybody with a phone or a Mac, and who left, each with address (which names the folder), full_name, login, folder, devices (of ios,
-    android, macos) and state (created, updated, unchanged, removed).
+    Everybody, and who left, each with address (which names the folder), full_name, login, folder, devices (of ios, android, macos) and
+    state (created, updated, unchanged, removed).
   type: list
   elements: dict
   returned: success
