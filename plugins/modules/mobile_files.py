@@ -24,6 +24,11 @@ description:
   - >-
     What a page says of a person's computers is what roles of the same run have left there, or else what the last run has, as it is remembered
     in C(office.json) of the callback P(msp.charter_mail.office#callback), for mailboxes that are the same still.
+  - Is meant to run once per play (C(run_once)). Supports check mode and diff.
+requirements:
+  - cryptography >= 43
+  - segno
+  - weasyprint, for PDFs
 options:
   dest:
     description: Folder to write to, a folder in it per person. C({office}) in it stands for the name of the office's folder.
