@@ -5,6 +5,9 @@ OFFICE ?= example
 OFFICES ?= inventories
 FLEET ?= yes
 ARGS ?=
+# For how long `make handouts` hands out, and what else contrib/hand_out.py takes.
+MINUTES ?= 60
+ROOM ?=
 .DEFAULT_GOAL := help
 
 # The newest Python that really runs: a version manager's shim may be there without a Python behind it.
@@ -56,8 +59,9 @@ diagnose: there .venv/runtime ## find out why somebody cannot send or receive; c
 	$(PLAY) playbooks/diagnose_mail.yml $(ARGS)
 
 .PHONY: handouts
-handouts: there .venv/runtime ## write what people need for their phones and Macs, contacting no machine
+handouts: there .venv/runtime ## write what people get, and hand iPhones their profile by a code in the room (MINUTES=0: only write)
 	$(PLAY) playbooks/mobile_profiles.yml $(ARGS)
+	@test "$(MINUTES)" = 0 || $(BIN)/python contrib/hand_out.py build/mobile/$(OFFICE) --minutes $(MINUTES) $(ROOM)
 
 .PHONY: status
 status: .venv/runtime ## how an office stood after the last run; contacts nobody

@@ -123,7 +123,9 @@ class ActionModule(ActionBase):
         try:
             try:
                 for owner in owners:
-                    store.expect(mobile.folder(owner), mobile.names(owner, office), who(owner["full_name"], owner["login"]))
+                    store.expect(
+                        mobile.folder(owner), mobile.names(owner, office), who(owner["full_name"], owner["login"]), owner["full_name"]
+                    )
                 for_mdm = mobile.mdm(owners, office)
                 if for_mdm:
                     store.expect(mobile.MDM, for_mdm)
@@ -293,7 +295,7 @@ def _strangers(store: Store, owners: Iterable[DeviceOwner], office: mobile.Offic
 
 
 class Entry(NamedTuple):
-    """What was written into a folder: a digest of what it was made from, and of each file by name, and whose the folder is.
+    """What was written into a folder: a digest of what it was made from, and of each file by name; whose the folder is, and the full name.
 
     All of them are empty for what a run had in mind and was kept from.
     """
@@ -301,6 +303,7 @@ class Entry(NamedTuple):
     inputs: str
     files: dict[str, str]
     who: tuple[str, ...] = ()
+    name: str = ""
 
 
 class Store:
@@ -364,10 +367,10 @@ class Store:
         what = f"has {' and '.join(theirs)}, in the way and not known to be made by this project; move that elsewhere, and run again"
         return [Problem(str(self.dest / folder), what=what)]
 
-    def expect(self, folder: str, names: Iterable[str], whose: tuple[str, ...] = ()) -> None:
+    def expect(self, folder: str, names: Iterable[str], whose: tuple[str, ...] = (), name: str = "") -> None:
         """That these files are ours, whatever comes between writing them and remembering what was written."""
         before = self.known.get(folder, Entry("", {}))
-        self.known[folder] = Entry(before.inputs, {**dict.fromkeys(names, ""), **before.files}, whose)
+        self.known[folder] = Entry(before.inputs, {**dict.fromkeys(names, ""), **before.files}, whose, name)
 
     def read(self, folder: str, name: str) -> bytes:
         """What is in a file now, nothing if it is not there."""
@@ -393,7 +396,7 @@ class Store:
         for name in gone:
             self._remove(folder, name, old[name])
         digests = {name: _sha256(content) for name, content in files.items()}
-        self.known[folder] = Entry(inputs, digests, before.who if before else ())
+        self.known[folder] = before._replace(inputs=inputs, files=digests) if before else Entry(inputs, digests)
         return ("updated" if before and before.inputs else "created") if changed or gone else "unchanged"
 
     def clear(self, kept: Set[str]) -> list[str]:
@@ -477,7 +480,8 @@ def _entries(text: bytes) -> dict[str, Entry]:
     try:
         folders = json.loads(text)["folders"] if text else {}
         entries = {
-            folder: Entry(entry["inputs"], dict(entry["files"]), tuple(map(str, entry.get("who", ())))) for folder, entry in folders.items()
+            folder: Entry(entry["inputs"], dict(entry["files"]), tuple(map(str, entry.get("who", ()))), str(entry.get("name", "")))
+            for folder, entry in folders.items()
         }
     except (ValueError, KeyError, TypeError, AttributeError):
         display.warning(f"{MANIFEST} of an earlier run cannot be read; files of people who left are not found by it and stay")

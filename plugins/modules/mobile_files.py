@@ -22,8 +22,8 @@ description:
     A person's folder is named by the address that was the first when it was made, and is remembered: neither the order of the rows nor
     further mailboxes change it, or what devices know a profile by, while the person has that address.
   - >-
-    What a page says of a person's computers is what roles of the same run have left there, or else what the last run has, as it is remembered
-    in C(office.json) of the callback P(msp.charter_mail.office#callback), for mailboxes that are the same still.
+    What a page says of a person's computers is what roles of the same run have left there, or else what the last run has, as it is
+    remembered in C(office.json) of the callback P(msp.charter_mail.office#callback), for mailboxes that are the same still.
   - Is meant to run once per play (C(run_once)). Supports check mode and diff.
 requirements:
   - cryptography >= 43

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,6 +67,7 @@ def issue(
     authority: bool = False,
     start: datetime.datetime = NOW - DAY,
     end: datetime.datetime = NOW + 365 * DAY,
+    hosts: Sequence[str] = (),
 ) -> Issued:
     """A certificate for `name`; for a server's key as public authorities issue them, unless it is an authority's."""
     key = key or ec.generate_private_key(ec.SECP256R1())
@@ -82,6 +84,8 @@ def issue(
     )
     if not authority:
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+    if hosts:
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False)
     signing_key = issuer.key if issuer else key
     algorithm = None if isinstance(signing_key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
     return Issued(builder.sign(signing_key, algorithm), key)
@@ -98,10 +102,10 @@ class Chain(NamedTuple):
         return self.leaf.pem + self.middle.pem
 
 
-def chain(key: Any = None, **times: Any) -> Chain:
+def chain(key: Any = None, **more: Any) -> Chain:
     root = issue("Root", authority=True, start=NOW - 9 * DAY, end=NOW + 3650 * DAY)
     middle = issue("Middle", root, authority=True, start=NOW - 9 * DAY, end=NOW + 3650 * DAY)
-    return Chain(root, middle, issue("profiles.example.org", middle, key=key, **times))
+    return Chain(root, middle, issue("profiles.example.org", middle, key=key, **more))
 
 
 def rsa_key() -> rsa.RSAPrivateKey:

@@ -1,0 +1,20 @@
+// Who has fetched, as it happens. Without this script the page says it when it is loaded again.
+"use strict";
+{
+  const marks = [...document.querySelectorAll("[data-state]")];
+  const gone = document.querySelector("#gone");
+  async function look() {
+    try {
+      const answer = await fetch(location.pathname + "/state", {cache: "no-store"});
+      const times = await answer.json();
+      marks.forEach((mark, place) => {
+        mark.textContent = times[place] ? `fetched ${times[place]}` : "not yet";
+        mark.className = `mark ${times[place] ? "ok" : "skip"}`;
+      });
+      setTimeout(look, 2000);
+    } catch {
+      gone.textContent = "It has ended: no code on this page works any more.";
+    }
+  }
+  look();
+}
