@@ -239,7 +239,7 @@ def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_written(office:
         f"mobile_signer_key ({office.folder}/signer.key): does not belong to the certificate of CN=profiles.example.org in "
         f"mobile_signer_certificate ({office.folder}/signer.pem); a key and its certificate are made together",
         f"group_vars/all.yml: mobile_logo: {office.folder}/logo.png is not an image; PNG, JPEG, GIF, WebP and SVG can be used",
-        'group_vars/all.yml: mobile_language: "xx" is not en',
+        'group_vars/all.yml: mobile_language: "xx" is not en or es',
         'group_vars/all.yml: mobile_removal_date: "soon" is not a date like 2027-06-30',
         'group_vars/all.yml: mail_profile_url: "http://x.test/{file}" is not an https address',
         "group_vars/all.yml: mobile_contact: has neither phone nor email; the page must say who helps",

@@ -587,11 +587,13 @@ SHEETS: dict[str, tuple[Any, Any, int]] = {
 
 
 @pytest.mark.parametrize("paper", pdf.PAPERS)
+@pytest.mark.parametrize("language", [path.stem for path in CATALOGUES])
 @pytest.mark.parametrize("case", SHEETS)
-def test_it_prints_on_one_sheet(case: str, paper: pdf.Paper) -> None:
-    """One page for one mailbox and two phones; never more than the two sides of one sheet."""
+def test_it_prints_on_one_sheet(case: str, language: str, paper: pdf.Paper) -> None:
+    """One page for one mailbox and two phones in English; never more than the two sides of one sheet, also where words are longer."""
     whom, whose, pages = SHEETS[case]
-    document = read(pdf.to_pdf(handout.handout(whom, whose, TEXTS), paper))
+    pages = pages if language == "en" else 2
+    document = read(pdf.to_pdf(handout.handout(whom, whose, load(UTILS / f"handout_texts/{language}.yml")), paper))
     assert len(document.pages) <= pages
     size = {"a4": (595, 842), "letter": (612, 792)}[paper]
     assert [(round(float(one.mediabox.width)), round(float(one.mediabox.height))) for one in document.pages] == [size] * len(document.pages)
