@@ -42,7 +42,7 @@ PLUGIN_UTILS = Path(mobile.__file__).parent
 # What is remembered of the last run, in the office's folder.
 MANIFEST = ".charter-mail.json"
 # Seconds between two lines about progress.
-PROGRESS = 5
+PROGRESS = 15
 # What roles of the same run have left with the machines: the module, and the name of its result.
 _RESULTS = (
     ("mail_files", "thunderbird_result"),

@@ -154,9 +154,9 @@ class Results:
     def _mobile_files(self, _machine: str, result: Mapping[str, Any]) -> None:
         if "dest" not in result:
             return
-        # Made once and looked at again in the same run.
-        before = {made["address"]: made for made in self.handouts.get("people", [])}
-        people = [before.get(made["address"], made) if made["state"] == "unchanged" else made for made in result.get("people", [])]
+        # Made once, and brought up to date in the same run: what it was at first is what it was for the person.
+        before = {made["address"]: made for made in self.handouts.get("people", []) if made["state"] in ("created", "updated", "removed")}
+        people = [before.get(made["address"], made) for made in result.get("people", [])]
         gone = [made for made in before.values() if made["address"] not in {each["address"] for each in people}]
         self.handouts = {**result, "people": [*people, *gone]}
 

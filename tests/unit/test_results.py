@@ -127,3 +127,17 @@ def test_nothing_that_a_machine_says_moves_the_cursor(tmp_path: Path, monkeypatc
     assert len([line for line in shown if "title" in line]) >= 2
     assert [line for line in shown if not line.isprintable()] == []
     assert not [line for line in shown if line.startswith("1 well")]
+
+
+def test_a_hand_out_that_is_made_and_brought_up_to_date_in_one_run_was_made() -> None:
+    results = Results()
+
+    def handed(**states: str) -> dict[str, str]:
+        people = [{"address": address, "full_name": "", "folder": address, "state": state} for address, state in states.items()]
+        results.take("mobile_files", "localhost", {"dest": "/b", "people": people})
+        return results.handed()
+
+    first = handed(new="created", other="updated", same="unchanged", later="unchanged", left="removed")
+    assert first == {"new": "created", "other": "updated", "same": "unchanged", "later": "unchanged", "left": "removed"}
+    second = handed(new="updated", other="unchanged", same="unchanged", later="updated")
+    assert second == {"new": "created", "other": "updated", "same": "unchanged", "later": "updated", "left": "removed"}
