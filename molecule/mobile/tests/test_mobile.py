@@ -171,7 +171,7 @@ def test_profiles_are_as_apple_describes_them() -> None:
 
 @pytest.mark.parametrize("address", ANDROIDS)
 def test_codes_and_settings_file_open_the_mailboxes(address: str) -> None:
-    codes = [decode(place(address).with_name(f"{quote(box.address.rpartition('@')[0])}-android.png")) for box in boxes(address)]
+    codes = [decode(place(address).with_name(f"{quote(box.address.rpartition('@')[0], safe='+')}-android.png")) for box in boxes(address)]
     scanned = [account for code in codes for account in app.scan(code)]
     read = app.import_file(place(address, "-android.k9s").read_bytes())
     for box, code, account in zip(boxes(address), scanned, read, strict=True):
