@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.golden.test_screens import CASES, first
 from tests.unit.test_diagnosis_page import document, machine, step
-from tests.unit.test_handout import TEXTS, office, person
+from tests.unit.test_handout import TEXTS, UTILS, computer, load, office, person
 
 CHROMIUM = shutil.which("chromium")
 
@@ -97,6 +97,7 @@ def test_nothing_is_wider_than_the_screen_and_no_column_is_hidden(page: Page, tm
     assert all(cell.is_visible() for cell in page.locator("tbody td").all())
 
 
+DESKS = [computer("linux", "ready", "thunderbird", "msmtp"), computer("linux", machine="desk-08"), computer("windows", "", "outlook", "thunderbird")]
 PAGES = {
     "office, first run": lambda: office_page.page(first()),
     "office, problems": lambda: office_page.page(CASES["a port is blocked"][0]),
@@ -105,6 +106,8 @@ PAGES = {
         document(machine("desk-01", "problems", step("Send", "fail", "No answer", column="smtp:587")))
     ),
     "hand-out": lambda: handout.handout(person(), office(), TEXTS),
+    "hand-out, computers": lambda: handout.handout(person(mac=True, computers=DESKS), office(), TEXTS),
+    "hand-out, Spanish": lambda: handout.handout(person(computers=DESKS), office(), load(UTILS / "handout_texts/es.yml")),
 }
 
 

@@ -92,7 +92,7 @@ class Running:
         self.room = Room("acme", guests(office(tmp_path, JANE, ZOE)), f"http://127.0.0.1:{self.port}", NOW)
         self.server.room = self.room
         self.ended = threading.Event()
-        self.thread = threading.Thread(target=self.server.serve, args=(60, self.ended))
+        self.thread = threading.Thread(target=self.server.serve, args=(60, self.ended), daemon=True)
         self.thread.start()
 
     def ask(self, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
@@ -237,7 +237,7 @@ def test_https_with_the_office_s_certificate(tmp_path: Path) -> None:
         # Who does not begin the handshake keeps nobody waiting.
         with (
             socket.create_connection(("127.0.0.1", found.port)),
-            socket.create_connection(("127.0.0.1", found.port)) as plain,
+            socket.create_connection(("127.0.0.1", found.port), timeout=10) as plain,
             client.wrap_socket(plain, server_hostname=name) as secure,
         ):
             secure.sendall(f"GET /{found.room.people[0].token} HTTP/1.0\r\n\r\n".encode())
