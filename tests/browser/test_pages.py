@@ -97,7 +97,11 @@ def test_nothing_is_wider_than_the_screen_and_no_column_is_hidden(page: Page, tm
     assert all(cell.is_visible() for cell in page.locator("tbody td").all())
 
 
-DESKS = [computer("linux", "ready", "thunderbird", "msmtp"), computer("linux", machine="desk-08"), computer("windows", "", "outlook", "thunderbird")]
+DESKS = [
+    computer("linux", "ready", "thunderbird", "msmtp"),
+    computer("linux", machine="desk-08"),
+    computer("windows", "", "outlook", "thunderbird"),
+]
 PAGES = {
     "office, first run": lambda: office_page.page(first()),
     "office, problems": lambda: office_page.page(CASES["a port is blocked"][0]),
