@@ -223,7 +223,7 @@ class CallbackModule(Default):
                 else "No hand-outs: group_vars/all.yml names nobody who helps (mobile_contact)."
             )
         word = "refused" if self._refused else "done"
-        if self._nobody and not self._results.office and not self._results.handouts.get("people"):
+        if self._nobody and not self._refused and not self._results.office and not self._results.handouts.get("people"):
             office = next((Path(str(source)).name for source in context.CLIARGS.get("inventory") or ()), "the office")
             self._say(
                 f"{office}: there is no machine to work on. Fill in hosts.yml (the machines) and staff.xlsx (the people).", C.COLOR_ERROR

@@ -144,3 +144,11 @@ def test_a_tick_is_kept_and_counted(office: Path) -> None:
     assert json.loads((folder / "office.json").read_bytes())["people"][0]["phones"][0]["state"] == "done"
     nobody = command(sys.executable, ROOT / "contrib/office.py", folder, "done", "zoe", "ios")
     assert (nobody.code, nobody.out) == (1, "zoe is nobody of acme; write the person's address\n")
+
+
+def test_an_office_of_phones_alone_is_told_what_is_wrong_with_it_and_nothing_of_machines(office: Path) -> None:
+    (office / "hosts.yml").write_text("all: {}\n")
+    (office / "staff.csv").write_text("address,full_name,phones\njane@example.org,Jane Doe,ios\n")
+    wrong = run(office)
+    assert wrong.code == 1 and "mobile_contact: has neither phone nor email" in wrong.out
+    assert "no machine to work on" not in wrong.out
