@@ -41,6 +41,21 @@ def test_what_a_run_did_not_look_at_is_as_it_was_seen_last() -> None:
     assert after["changes"] == []
 
 
+def test_what_was_ready_is_not_once_the_mailbox_is_another_one_and_nobody_has_looked() -> None:
+    everybody = people()
+    (jane,) = [person for person in everybody if person["name"] == "Jane Doe"]
+    jane["mailboxes"] = [{**mailbox, "send": "smtp: elsewhere.example:465 TLS"} for mailbox in jane["mailboxes"]]
+    after = build("acme", everybody, run({}, machines={"lnx-01": ("unreachable", "no route")}), settled())
+
+    def there(document: dict[str, Any]) -> set[str]:
+        return {place["state"] for place in states(document, "Jane Doe")["places"] if place["machine"] == "lnx-01"}
+
+    assert there(after) == {"not reached"}
+    # It stays so until somebody has looked, though the list does not change again.
+    assert there(build("acme", everybody, run({}, machines={}), after)) == {"not reached"}
+    assert there(build("acme", everybody, run({}, machines={}), settled())) == {"not run yet"}
+
+
 def test_a_check_changes_nothing_that_is_remembered_of_people() -> None:
     jane = ("jane@acme.example", "lnx-01", "msmtp")
     checked = later(changed={jane: Place("prepared", "drift")}, check=True)
