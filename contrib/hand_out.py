@@ -60,6 +60,9 @@ def main() -> int:
 
 
 def hand_out(options: argparse.Namespace) -> int:
+    # A day is as long as the time of day on the screen means one moment.
+    if not 0 < options.minutes <= 24 * 60:
+        raise RoomError("--minutes takes more than 0, and a day (1440) at most")
     office = options.folder.resolve().name
     people = guests(options.folder)
     if not people:
@@ -90,10 +93,10 @@ def hand_out(options: argparse.Namespace) -> int:
         until = datetime.datetime.now().astimezone() + datetime.timedelta(minutes=options.minutes)
         base = f"{'https' if context else 'http'}://{in_url(host)}:{server.server_port}"
         server.room = room = Room(office, people, base, until)
-        say(room, server.server_port, signed, bool(context))
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())
+        say(room, server.server_port, signed, bool(context))
         server.serve(options.minutes * 60, ended)
     waiting = [guest.short for guest in room.waiting()]
     said = [f"Ended. {len(people) - len(waiting)} of {len(people)} fetched their profile."]

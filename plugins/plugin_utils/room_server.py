@@ -174,6 +174,9 @@ class Server(ThreadingHTTPServer):
         """Answer until the time is over or `ended` is set."""
         thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
         thread.start()
-        ended.wait(seconds)
+        # While a computer sleeps the first stands still; the second goes back when somebody sets the clock.
+        over, until = time.monotonic() + seconds, time.time() + seconds
+        while not ended.is_set() and (left := min(over - time.monotonic(), until - time.time())) > 0:
+            ended.wait(min(left, 1))
         self.shutdown()
         self.server_close()

@@ -217,6 +217,18 @@ def test_it_ends_by_itself(tmp_path: Path) -> None:
         socket.create_connection(("127.0.0.1", server.server_port))
 
 
+def test_a_computer_that_slept_hands_out_no_longer_than_it_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server("127.0.0.1", 0, print)
+    thread = threading.Thread(target=server.serve, args=(3600, threading.Event()), daemon=True)
+    thread.start()
+    thread.join(0.5)
+    assert thread.is_alive()
+    late = time.time() + 3600
+    monkeypatch.setattr(room_server.time, "time", lambda: late)
+    thread.join(10)
+    assert not thread.is_alive()
+
+
 def files(tmp_path: Path, **more: Any) -> tuple[Path, Path, Any]:
     now = datetime.datetime.now(datetime.UTC)
     made = chain(**{"start": now - DAY, "end": now + 30 * DAY, "hosts": ["*.example.net", "profiles.example.org"], **more})
@@ -312,6 +324,7 @@ def test_the_command_refuses_what_would_be_unsafe_or_cannot_be(tmp_path: Path) -
     for options, words in (
         (("--port", "99999"), "99999 is no port"),
         (("--bind", "desk"), "desk is not an address of this computer"),
+        *((("--minutes", minutes), "more than 0, and a day") for minutes in ("0", "-1", "nan", "inf", "1441")),
         (("--certificate", "x.pem"), "--certificate and --key"),
     ):
         process = script(tmp_path / "acme", "--unsigned-over-http", *options)
