@@ -27,7 +27,8 @@ from ansible_collections.msp.charter_mail.plugins.module_utils.masking import in
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.room import Room, RoomError, guests  # noqa: E402
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.room_server import (  # noqa: E402
     Server,
-    in_url,
+    base,
+    is_address,
     own_address,
     transport,
 )
@@ -78,10 +79,9 @@ def hand_out(options: argparse.Namespace) -> int:
     address = options.bind or own_address()
     if not address:
         raise RoomError("this computer has no address that phones could reach; say with --bind which one it is")
-    try:
-        anywhere = ipaddress.ip_address(address).is_unspecified
-    except ValueError as error:
-        raise RoomError(f"{address} is not an address of this computer, as 192.168.1.20") from error
+    if not is_address(address):
+        raise RoomError(f"{address} is not an address of this computer, as 192.168.1.20")
+    anywhere = ipaddress.ip_address(address).is_unspecified
     host = options.name or (own_address() if anywhere else address)
     if not host:
         raise RoomError("this computer has no address that phones could reach; say with --name what they call it")
@@ -91,8 +91,7 @@ def hand_out(options: argparse.Namespace) -> int:
 
     with Server(address, options.port, lambda line: print(inert(line), flush=True), context) as server:
         until = datetime.datetime.now().astimezone() + datetime.timedelta(minutes=options.minutes)
-        base = f"{'https' if context else 'http'}://{in_url(host)}:{server.server_port}"
-        server.room = room = Room(office, people, base, until)
+        server.room = room = Room(office, people, base(host, server.server_port, bool(context)), until)
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import ipaddress
+import re
 import socket
 import ssl
 import threading
@@ -39,6 +40,21 @@ def in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def base(host: str, port: int, secure: bool) -> str:
+    """What links begin with. Raises RoomError for what phones cannot ask for; that is also an address with the name of an interface."""
+    if "%" in host or not (is_address(host) or re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", host)):
+        raise RoomError(f"phones cannot call this computer {host}; say with --name how they can, as 192.168.1.20 or pc.example.org")
+    return f"{'https' if secure else 'http'}://{in_url(host)}:{port}"
+
+
 def transport(certificate: Path, key: Path, name: str) -> tuple[ssl.SSLContext, str]:
     """What HTTPS is spoken with, and the name to ask for: `name`, or the certificate's first. Raises RoomError."""
     try:
@@ -53,16 +69,20 @@ def transport(certificate: Path, key: Path, name: str) -> tuple[ssl.SSLContext, 
         raise RoomError(f"{certificate} is not a certificate in PEM") from error
     try:
         names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+        names = [one.lower() for one in names]
     except x509.ExtensionNotFound:
         names = []
     whole = [one for one in names if not one.startswith("*.")]
     if not name and not whole:
         raise RoomError(f"{certificate} has no whole name in it; say with --name what phones call this computer")
-    name = name or whole[0]
+    name = name.lower() or whole[0]
     if name not in names and f"*.{name.partition('.')[2]}" not in names:
         raise RoomError(f"{certificate} is not for {name}, but for {', '.join(names) or 'nobody'}; phones would refuse it")
-    if found.not_valid_after_utc < datetime.datetime.now(datetime.UTC):
+    now = datetime.datetime.now(datetime.UTC)
+    if found.not_valid_after_utc < now:
         raise RoomError(f"{certificate} has expired; phones would refuse it")
+    if found.not_valid_before_utc > now:
+        raise RoomError(f"{certificate} is not valid before {found.not_valid_before_utc:%Y-%m-%d %H:%M} UTC; is the clock right?")
     return context, name
 
 

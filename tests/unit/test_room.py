@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 from ansible_collections.msp.charter_mail.plugins.plugin_utils import room_server
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.room import MANIFEST, Room, RoomError, guests
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.room_server import Server, in_url, transport
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.room_server import Server, base, in_url, transport
 
 from tests.unit.mobile_samples import DAY, ROOT, chain
 
@@ -241,7 +241,7 @@ def test_https_with_the_office_s_certificate(tmp_path: Path) -> None:
     certificate, key, made = files(tmp_path)
     context, name = transport(certificate, key, "")
     assert name == "profiles.example.org" == transport(certificate, key, "profiles.example.org")[1]
-    assert transport(certificate, key, "desk.example.net")[1] == "desk.example.net"
+    assert transport(certificate, key, "Desk.example.net")[1] == "desk.example.net"
     found = Running(tmp_path, context)
     try:
         (tmp_path / "root.pem").write_bytes(made.root.pem)
@@ -270,7 +270,11 @@ def test_a_certificate_that_phones_would_refuse_is_refused_here(tmp_path: Path) 
         with pytest.raises(RoomError, match=re.escape(words)):
             transport(*given)
     now = datetime.datetime.now(datetime.UTC)
-    for more, words in (({"start": now - 3 * DAY, "end": now - DAY}, "has expired"), ({"hosts": ["*.x.org"]}, "no whole name in it")):
+    for more, words in (
+        ({"start": now - 3 * DAY, "end": now - DAY}, "has expired"),
+        ({"start": now + DAY}, "is not valid before"),
+        ({"hosts": ["*.x.org"]}, "no whole name in it"),
+    ):
         certificate, key, _ = files(tmp_path, **more)
         with pytest.raises(RoomError, match=words):
             transport(certificate, key, "")
@@ -278,6 +282,10 @@ def test_a_certificate_that_phones_would_refuse_is_refused_here(tmp_path: Path) 
 
 def test_addresses_in_links() -> None:
     assert (in_url("::1"), in_url("192.0.2.7")) == ("[::1]", "192.0.2.7")
+    assert (base("::1", 8743, True), base("desk-7.example.org", 80, False)) == ("https://[::1]:8743", "http://desk-7.example.org:80")
+    for host in ("my desk", "desk/x", "user@desk", "desk:80", "fe80::1%eth0", "-", ""):
+        with pytest.raises(RoomError, match="phones cannot call this computer"):
+            base(host, 80, False)
     assert room_server.own_address() != "127.0.0.1"
 
 
