@@ -14,10 +14,12 @@ from __future__ import annotations
 import argparse
 import datetime
 import ipaddress
+import platform
 import signal
 import sys
 import textwrap
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -96,22 +98,35 @@ def hand_out(options: argparse.Namespace) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())
         say(room, server.server_port, signed, bool(context))
+        for line in hints(host, own_address() if anywhere else address, platform.release()):
+            print(textwrap.fill(inert(line), 80), flush=True)
+        print("Ctrl-C ends it.", flush=True)
         server.serve(options.minutes * 60, ended)
     waiting = [guest.short for guest in room.waiting()]
     said = [f"Ended. {len(people) - len(waiting)} of {len(people)} fetched their profile."]
     said += [f"Not yet: {', '.join(waiting)}"] if waiting else []
+    said += [f"Refused, for they asked for something else: {room.refused}"] if room.refused else []
     print("\n".join(textwrap.fill(inert(line), 80, break_on_hyphens=False) for line in said))
     return 0
+
+
+def hints(host: str, address: str, release: str) -> Iterator[str]:
+    """What else has to be so for phones to reach this computer. address: empty where it is not known; release: the system's."""
+    if not is_address(host):
+        yield f"The phones' network has to know {host} as {address or 'this computer'}."
+    # WSL 1 has Windows' own network. Source: learn.microsoft.com/windows/wsl/networking
+    if "microsoft-standard" in release:
+        yield "This is WSL: its network is not the one of the phones, unless networkingMode in .wslconfig is mirrored."
 
 
 def say(room: Room, port: int, signed: bool, secure: bool) -> None:
     """What the technician has to know."""
     trust = "each is signed" if signed else "they are not signed" if secure else "they are NOT signed: only in a network of yours alone"
+    count = "1 iPhone profile" if len(room.people) == 1 else f"{len(room.people)} iPhone profiles"
     lines = [
-        f"{len(room.people)} iPhone profiles of {room.office} over {'https' if secure else 'http'} until {room.until:%H:%M}; {trust}.",
+        f"{count} of {room.office} over {'https' if secure else 'http'} until {room.until:%H:%M}; {trust}.",
         f"The page with the codes, for this screen: {room.page_url}",
         f"Phones must be in the same network as {room.base.rpartition('/')[2]}, and this computer's firewall has to let TCP {port} in.",
-        "Ctrl-C ends it.",
     ]
     print("\n".join(textwrap.fill(inert(line), 80, break_on_hyphens=False, break_long_words=False) for line in lines), flush=True)
 

@@ -99,6 +99,7 @@ class Room:
         self.token = secrets.token_urlsafe(16)
         self._by_token = {guest.token: guest for guest in people}
         self._fetched: dict[str, str] = {}
+        self.refused = 0
         self._lock = threading.Lock()
 
     @property
@@ -124,6 +125,11 @@ class Room:
             first = guest.token not in self._fetched
             self._fetched.setdefault(guest.token, f"{when:%H:%M}")
         return first
+
+    def refuse(self) -> None:
+        """Count a request for anything else."""
+        with self._lock:
+            self.refused += 1
 
     def state(self) -> list[str]:
         """When each profile was fetched first, "" for not yet, in the order of `people`."""

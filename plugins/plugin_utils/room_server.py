@@ -109,13 +109,15 @@ class _Handler(BaseHTTPRequestHandler):
             if found.guest:
                 now = datetime.datetime.now().astimezone()
                 again = "" if self.server.room.fetch(found.guest, now) else " again"
-                self.server.told(f"{now:%H:%M} {found.guest.short} fetched the profile{again} ({self.client_address[0]})")
+                client = self.client_address[0].removeprefix("::ffff:")
+                self.server.told(f"{now:%H:%M} {found.guest.short} fetched the profile{again} ({client})")
 
     do_HEAD = do_GET
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """The number, and no word more."""
         del message, explain
+        self.server.room.refuse()
         self.send_response(code)
         self.send_header("Content-Length", "0")
         self.send_header("Connection", "close")

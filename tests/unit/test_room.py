@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import json
 import re
+import runpy
 import shutil
 import signal
 import socket
@@ -154,6 +155,7 @@ def test_anything_else_is_not_there(running: Running) -> None:
         assert running.ask(f"/{jane}", method)[::2] == (501, b"")
     status, headers, body = running.ask(f"/{jane}", "HEAD")
     assert (status, body, headers["Content-Length"]) == (200, b"", str(len(SIGNED + JANE.encode())))
+    assert running.room.refused == 13
     # To ask what would come is not to fetch it.
     assert running.said == [] and len(running.room.waiting()) == 2
 
@@ -309,10 +311,40 @@ def test_the_command_says_all_and_ends_when_it_is_told_to(tmp_path: Path, number
     connection.request("GET", link[1])
     page = connection.getresponse().read().decode()
     assert "zoe@example.org" in page
+    connection.request("GET", "/favicon.ico")
+    connection.getresponse().read()
     process.send_signal(number)
     out, err = process.communicate(timeout=10)
     assert (process.returncode, err) == (0, "")
-    assert out == "Ended. 0 of 2 fetched their profile.\nNot yet: jane, zoe\n"
+    assert out == "Ended. 0 of 2 fetched their profile.\nNot yet: jane, zoe\nRefused, for they asked for something else: 1\n"
+
+
+def test_a_phone_that_comes_over_ipv4_is_called_so(tmp_path: Path) -> None:
+    said: list[str] = []
+    server = Server("::", 0, said.append)
+    server.room = Room("acme", guests(office(tmp_path, JANE)), "http://192.0.2.7", NOW)
+    ended = threading.Event()
+    thread = threading.Thread(target=server.serve, args=(60, ended))
+    thread.start()
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    connection.request("GET", f"/{server.room.people[0].token}")
+    assert connection.getresponse().status == 200
+    deadline = time.monotonic() + 10
+    while not said and time.monotonic() < deadline:
+        time.sleep(0.01)
+    ended.set()
+    thread.join(10)
+    assert [line[6:] for line in said] == ["jane fetched the profile (127.0.0.1)"]
+
+
+def test_the_command_says_what_else_has_to_be_so(tmp_path: Path) -> None:
+    process = script(office(tmp_path, JANE), "--name", "desk.example.org", "--minutes", "0.001")
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (0, "")
+    assert out.startswith("1 iPhone profile of acme") and "The phones' network has to know desk.example.org as 127.0.0.1." in out
+    hints = runpy.run_path(str(ROOT / "contrib/hand_out.py"))["hints"]
+    assert list(hints("192.0.2.7", "192.0.2.7", "6.1.0-18-amd64")) == list(hints("::1", "::1", "4.4.0-19041-Microsoft")) == []
+    assert "This is WSL" in next(hints("192.0.2.7", "192.0.2.7", "5.15.153.1-microsoft-standard-WSL2"))
 
 
 def test_the_command_refuses_what_would_be_unsafe_or_cannot_be(tmp_path: Path) -> None:
