@@ -11,10 +11,11 @@
         mark.textContent = times[place] ? `fetched ${times[place]}` : "not yet";
         mark.className = `mark ${times[place] ? "ok" : "skip"}`;
       });
-      setTimeout(look, 2000);
+      gone.textContent = "";
     } catch {
-      gone.textContent = "It has ended: no code on this page works any more.";
+      gone.textContent = "No answer: it has ended, and then no code on this page works, or the network of this computer is another one now.";
     }
+    setTimeout(look, 2000);
   }
   look();
 }

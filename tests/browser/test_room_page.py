@@ -55,6 +55,18 @@ def test_one_code_at_a_time_and_who_has_fetched(page: Page, running: Running, tm
     assert page.get_by_text("not yet").count() == 1
 
 
+def test_one_missed_look_ends_nothing(browser: Browser, running: Running) -> None:  # noqa: F811
+    context = browser.new_context()
+    page = context.new_page()
+    page.route("**/state", lambda route: route.abort(), times=1)
+    page.goto(running.room.page_url)
+    page.get_by_text("No answer: it has ended").wait_for(timeout=10_000)
+    running.ask(f"/{running.room.people[0].token}")
+    page.get_by_text("fetched ").wait_for(timeout=10_000)
+    assert page.locator("#gone").inner_text() == ""
+    context.close()
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_it_fits_the_screen(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
