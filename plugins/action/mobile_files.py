@@ -39,8 +39,6 @@ from ..plugin_utils.survey import mailbox
 display = Display()
 
 PLUGIN_UTILS = Path(mobile.__file__).parent
-# What is remembered of the last run, in the office's folder.
-MANIFEST = ".charter-mail.json"
 # Seconds between two lines about progress.
 PROGRESS = 15
 # What roles of the same run have left with the machines: the module, and the name of its result.
@@ -227,7 +225,7 @@ def prepare(
         owners = []
     if owners or store.known or any(row["phones"] for row in loaded.rows):
         expected = {mobile.folder(owner): mobile.names(owner, office) for owner in owners}
-        expected |= {"": [MANIFEST], mobile.MDM: mobile.mdm_names(owners, office)}
+        expected |= {"": [mobile.MANIFEST], mobile.MDM: mobile.mdm_names(owners, office)}
         wrong += map(str, [*found, *mobile.check_owners(owners), *store.problems(expected)])
         if not arguments["dest"].strip():
             wrong.append(str(_wrong("dir", "is empty; write the folder for the files, as in build/mobile/{office}")))
@@ -315,7 +313,7 @@ class Store:
         self.diff: list[dict[str, str]] = []
         self._trouble = ""
         try:
-            self._saved = self._read(dest / MANIFEST)
+            self._saved = self._read(dest / mobile.MANIFEST)
         except OSError as error:
             self._saved, self._trouble = b"", f"cannot be read: {error.strerror}"
         self.known = _entries(self._saved)
@@ -340,7 +338,7 @@ class Store:
         place = self.dest
         while not place.exists():
             place = place.parent
-        found = [Problem(str(self.dest / MANIFEST), what=self._trouble)] if self._trouble else []
+        found = [Problem(str(self.dest / mobile.MANIFEST), what=self._trouble)] if self._trouble else []
         for path in dict.fromkeys([place, *(self.dest / folder for folder in expected)]):
             if path.exists() and not path.is_dir():
                 found.append(Problem(str(path), what="is a file where a folder is needed"))
@@ -417,7 +415,7 @@ class Store:
         text = json.dumps({"version": 1, "folders": folders}, indent=1, sort_keys=True).encode()
         if not self._check and text != self._saved and (self.known or self._saved):
             self.dest.mkdir(parents=True, exist_ok=True)
-            self._replace(self.dest / MANIFEST, text)
+            self._replace(self.dest / mobile.MANIFEST, text)
             self._saved = text
 
     def _write(self, folder: str, name: str, content: bytes) -> None:
@@ -484,14 +482,17 @@ def _entries(text: bytes) -> dict[str, Entry]:
             for folder, entry in folders.items()
         }
     except (ValueError, KeyError, TypeError, AttributeError):
-        display.warning(f"{MANIFEST} of an earlier run cannot be read; files of people who left are not found by it and stay")
+        display.warning(f"{mobile.MANIFEST} of an earlier run cannot be read; files of people who left are not found by it and stay")
         return {}
     # Files are removed by these names.
     return {folder: entry for folder, entry in entries.items() if not any("/" in name or name == ".." for name in (folder, *entry.files))}
 
 
 def _states(variables: Mapping[str, Any], office: str, owners: Sequence[DeviceOwner]) -> dict[Key, str]:
-    """How every place on a computer stands: as this run found or left it, else as it is remembered of a mailbox that is still the same."""
+    """How every place on a computer stands: as this run found or left it, else as it is remembered of a mailbox that is still the same.
+
+    A preview has been at no machine.
+    """
     found: dict[Key, str] = {}
     now = [mailbox(account) for owner in owners for account in owner["accounts"]]
     # What cannot be used is said at the end of the run, by who keeps it.
@@ -501,7 +502,7 @@ def _states(variables: Mapping[str, Any], office: str, owners: Sequence[DeviceOw
             places = [place for place in person["places"] if place["address"] in same]
             found |= {(place["address"], place["machine"], place["program"]): place["state"] for place in places}
     run = Results()
-    for name in variables["groups"]["all"]:
+    for name in variables["groups"]["all"] if variables.get("mail_purpose") != "preview" else ():
         for module, result in _RESULTS:
             run.take(module, name, plain(variables["hostvars"][name].get(result) or {}))
     return found | {key: place.state for key, place in run.places.items()}

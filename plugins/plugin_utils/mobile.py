@@ -20,6 +20,8 @@ from .results import Key
 from .signing import Signer, sign, still_good
 
 PAGE = "index.html"
+# What is remembered of the last run, in the office's folder.
+MANIFEST = ".charter-mail.json"
 # The folder beside those of the people with the profiles that an MDM takes: it signs them itself.
 MDM = "mdm"
 # Devices that get a profile, as people call them: files are named so.

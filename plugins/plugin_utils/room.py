@@ -21,11 +21,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from . import qr
-from .mobile import MDM, PROFILES
+from .mobile import MANIFEST, MDM, PROFILES
 
 HERE = Path(__file__).parent
-# What mobile_files remembers of a folder.
-MANIFEST = ".charter-mail.json"
 TYPE = "application/x-apple-aspen-config"
 _ENDING = f"-{PROFILES['ios']}.mobileconfig"
 # DER begins with a sequence, a profile without a signature with a declaration of XML.

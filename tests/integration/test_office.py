@@ -321,6 +321,9 @@ def test_preview_contacts_no_machine_and_renders_every_platform(office: Path, tm
     assert [name for name in seen if name.startswith("desk-01/home/jane/")]
     for machine, start in (("desk-01", "usr/lib/thunderbird/"), ("desk-02", "C/Program Files/"), ("mac-01", "Applications/")):
         assert [name for name in seen if name.startswith(f"{machine}/{start}") and name.endswith(".cfg")], sorted(seen)
+    # No machine was seen to be set up.
+    page = seen["hand-outs/jane@example.org/index.html"].decode()
+    assert "This computer is not set up yet" in page and "set up already" not in page
     default = play("playbooks/preview_mail.yml", "-i", office, cwd=tmp_path)
     assert default.code == 0
     assert tree(tmp_path / "build/preview/acme").keys() == seen.keys()

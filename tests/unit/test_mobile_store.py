@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.msp.charter_mail.plugins.action import mobile_files
 from ansible_collections.msp.charter_mail.plugins.action.mobile_files import ActionModule, Store
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobile import MANIFEST
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_what_a_run_had_in_mind_is_ours_and_is_not_taken_for_done(store: Store) 
 
 
 def test_a_manifest_of_before_names_nobody(store: Store) -> None:
-    path = store.dest / mobile_files.MANIFEST
+    path = store.dest / MANIFEST
     known = json.loads(path.read_bytes())
     assert known["folders"]["jane"].pop("who") == []
     path.write_text(json.dumps(known))
