@@ -55,7 +55,7 @@ def directly(where: Path, signer: Chain, count: int) -> float:
         (folder / "unsigned.mobileconfig").write_bytes(plist)
         (folder / "ios.mobileconfig").write_bytes(signed)
         (folder / "settings.k9s").write_bytes(android.k9s([one]))
-        link = URL.replace("{address}", one["address"]).replace("{file}", f"{one['address']}-ios.mobileconfig")
+        link = URL.replace("{address}", one["address"]).replace("{file}", f"{one['local_part']}-iphone.mobileconfig")
         for name, text in (("ios", link), ("android", android.qr_text(one))):
             code = segno.make(text, error="m", encoding="utf-8", micro=False)
             code.save(str(folder / f"{name}.svg"), scale=6)

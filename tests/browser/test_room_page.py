@@ -12,7 +12,6 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from tests.browser.test_pages import browser  # noqa: F401  a fixture
 from tests.unit.test_room import Running
 
 
@@ -24,7 +23,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
 
 
 @pytest.fixture
-def page(browser: Browser, running: Running) -> Iterator[Page]:  # noqa: F811
+def page(browser: Browser, running: Running) -> Iterator[Page]:
     """The page at its address; it must not say anything on the console nor ask anybody else for anything."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     found = context.new_page()
@@ -55,7 +54,7 @@ def test_one_code_at_a_time_and_who_has_fetched(page: Page, running: Running, tm
     assert page.get_by_text("not yet").count() == 1
 
 
-def test_one_missed_look_ends_nothing(browser: Browser, running: Running) -> None:  # noqa: F811
+def test_one_missed_look_ends_nothing(browser: Browser, running: Running) -> None:
     context = browser.new_context()
     page = context.new_page()
     page.route("**/state", lambda route: route.abort(), times=1)
@@ -75,7 +74,7 @@ def test_it_fits_the_screen(page: Page, width: int) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(browser: Browser, running: Running, scheme: Any) -> None:  # noqa: F811
+def test_axe_finds_nothing(browser: Browser, running: Running, scheme: Any) -> None:
     context = browser.new_context(bypass_csp=True, color_scheme=scheme)
     page = context.new_page()
     running.room.fetch(running.room.people[0], datetime.datetime.now(datetime.UTC))

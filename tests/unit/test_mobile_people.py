@@ -36,8 +36,14 @@ def office(made: Chain | None = None, profile_url: str = "") -> mobile.Office:
 
 def owner(*addresses: str, devices: tuple[str, ...] = ("ios", "android", "macos"), full_name: str = "Jane Doe") -> DeviceOwner:
     accounts = [account(address, full_name) for address in addresses or ("jane@example.org",)]
-    who = {"identity": accounts[0]["address"], "full_name": full_name, "login": ""}
-    return DeviceOwner(accounts=accounts, devices=list(devices), computers=[MAC] if "macos" in devices else [], **who)  # type: ignore[typeddict-item]
+    return DeviceOwner(
+        identity=accounts[0]["address"],
+        full_name=full_name,
+        login="",
+        accounts=accounts,
+        devices=list(devices),
+        computers=[MAC] if "macos" in devices else [],
+    )
 
 
 def made(person: DeviceOwner, where: mobile.Office, before: dict[str, bytes] | None = None, states: Any = None) -> dict[str, bytes]:

@@ -20,11 +20,11 @@ def test_a_program_that_is_not_there_is_said_and_is_no_success(sandboxed: bool) 
     box = next(box for box in fleet.MAILBOXES if fleet.uses(box, "thunderbird"))
     snap = "mkdir -p /snap/thunderbird && ln -s 42 /snap/thunderbird/current" if sandboxed else "true"
     sudo = fleet.machine(box.machine).check_output
-    sudo(f"sudo sh -c 'mv /usr/lib/thunderbird/application.ini /usr/bin/msmtp /root && {snap}'")
+    sudo(f"sudo sh -c 'mv /usr/lib/thunderbird/application.ini /usr/bin/msmtp /var/tmp && {snap}'")
     try:
         told = fleet.told(fleet.play("provision_mail", "--limit", box.machine, code=2))
     finally:
-        sudo("sudo sh -c 'mv /root/application.ini /usr/lib/thunderbird; mv /root/msmtp /usr/bin; rm -rf /snap/thunderbird'")
+        sudo("sudo sh -c 'mv /var/tmp/application.ini /usr/lib/thunderbird; mv /var/tmp/msmtp /usr/bin; rm -rf /snap/thunderbird'")
     state = "out of reach" if sandboxed else "not installed"
     assert fleet.place(box.machine, box.address, "thunderbird")[0] == state
     assert fleet.place(box.machine, box.address, "msmtp")[0] == "not installed"
