@@ -26,8 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "collections"))
 
 from ansible_collections.msp.charter_mail.plugins.module_utils.masking import inert  # noqa: E402  the path is made above
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.room import Room, RoomError, guests  # noqa: E402  the path is made above
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.room_server import (  # noqa: E402  the path is made above
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout.room import Room, RoomError, guests  # noqa: E402  the path is made above
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout.room_server import (  # noqa: E402  the path is made above
     Server,
     base,
     is_address,

@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "collections"))
 
 from ansible_collections.msp.charter_mail.plugins.module_utils.masking import inert  # noqa: E402
-from ansible_collections.msp.charter_mail.plugins.plugin_utils import screen  # noqa: E402
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.office_store import Store, StoreError  # noqa: E402
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report import screen  # noqa: E402
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.store import Store, StoreError  # noqa: E402
 
 COLOURS = {"problem": "\x1b[31m", "waits": "\x1b[33m", "ready": "\x1b[32m"}
 

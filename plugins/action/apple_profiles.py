@@ -10,9 +10,9 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.msp.charter_mail.plugins.module_utils import apple
-from ansible_collections.msp.charter_mail.plugins.module_utils.payload import pack
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.plain import plain
+from ansible_collections.msp.charter_mail.plugins.module_utils.files.payload import pack
+from ansible_collections.msp.charter_mail.plugins.module_utils.mac import answer
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.plain import plain
 
 _ARGUMENTS: dict[str, Any] = {
     "people": {"type": "list", "elements": "dict", "required": True},
@@ -43,8 +43,8 @@ class ActionModule(ActionBase):
             wanted = None
             try:
                 if given["state"] == "present":
-                    wanted = apple.read(Path(person["profile"]).read_bytes())
-            except apple.NotUnderstood as error:
+                    wanted = answer.read(Path(person["profile"]).read_bytes())
+            except answer.NotUnderstood as error:
                 problems.append(f"{person['profile']}: {error}")
             except OSError as error:
                 # What makes it may have been told to write nothing, too.

@@ -14,13 +14,13 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils import probe_settings, role_options, written
-from ..plugin_utils.links import server_of
-from ..plugin_utils.loaded import policy_of
-from ..plugin_utils.model import Machine
-from ..plugin_utils.plain import plain
-from ..plugin_utils.problem import Problem
-from ..plugin_utils.survey import survey
+from ..plugin_utils.handout.links import server_of
+from ..plugin_utils.office import probe_settings, role_options, written
+from ..plugin_utils.office.loaded import policy_of
+from ..plugin_utils.office.model import Machine
+from ..plugin_utils.office.plain import plain
+from ..plugin_utils.office.problem import Problem
+from ..plugin_utils.office.survey import survey
 from .mobile_files import ARGUMENTS, prepare, read_file, refuse
 
 ROLES = Path(__file__).parents[2] / "roles"

@@ -7,9 +7,9 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils import diagnosis
-from ..plugin_utils.comparison import compare
-from ..plugin_utils.plain import plain
+from ..plugin_utils.office.plain import plain
+from ..plugin_utils.report import diagnosis
+from ..plugin_utils.report.comparison import compare
 
 
 class ActionModule(ActionBase):

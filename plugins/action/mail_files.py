@@ -14,9 +14,8 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
-from ansible_collections.msp.charter_mail.plugins.module_utils.payload import pack
-from ansible_collections.msp.charter_mail.plugins.plugin_utils import evidence
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.file_table import (
+from ansible_collections.msp.charter_mail.plugins.module_utils.files.payload import pack
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.files.file_table import (
     HEADER,
     Entry,
     TableError,
@@ -24,8 +23,9 @@ from ansible_collections.msp.charter_mail.plugins.plugin_utils.file_table import
     expand,
     wanted,
 )
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.plain import plain
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.results import FAILED
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.plain import plain
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report import evidence
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.results import FAILED
 
 _OPTIONS = frozenset(
     ("name", "people", "root", "platform", "take_over", "backups", "remember", "secrets", "files", "evidence", "installs"),

@@ -10,11 +10,11 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsiblePromptInterrupt, AnsiblePromptNoninteractive
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.msp.charter_mail.plugins.module_utils.payload import pack
+from ansible_collections.msp.charter_mail.plugins.module_utils.files.payload import pack
 
-from ..plugin_utils.endpoints import Endpoint, choose_port, endpoints, shut_ports, with_users
-from ..plugin_utils.model import Account, Policy, resolve_people
-from ..plugin_utils.plain import plain
+from ..plugin_utils.office.endpoints import Endpoint, choose_port, endpoints, shut_ports, with_users
+from ..plugin_utils.office.model import Account, Policy, resolve_people
+from ..plugin_utils.office.plain import plain
 
 display = Display()
 

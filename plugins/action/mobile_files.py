@@ -23,22 +23,23 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..plugin_utils import handout, mobile, pdf
-from ..plugin_utils.identity import file_name, who
-from ..plugin_utils.links import ending_warning, link_of
-from ..plugin_utils.loaded import Office, find_machines, find_office, policy_of
-from ..plugin_utils.model import DeviceOwner, Machine, check_office, device_owners
-from ..plugin_utils.office_store import DIR, DIR_SAID, StoreError
-from ..plugin_utils.office_store import Store as Memory
-from ..plugin_utils.plain import plain
-from ..plugin_utils.problem import Problem, counted, merged, printable, quoted
-from ..plugin_utils.results import Key, Results
-from ..plugin_utils.signing import Signer, Source, expiry_warning, load
-from ..plugin_utils.survey import mailbox
+from ..plugin_utils.formats import pdf
+from ..plugin_utils.formats.signing import Signer, Source, expiry_warning, load
+from ..plugin_utils.handout import mobile, pages
+from ..plugin_utils.handout.links import ending_warning, link_of
+from ..plugin_utils.office.identity import file_name, who
+from ..plugin_utils.office.loaded import Office, find_machines, find_office, policy_of
+from ..plugin_utils.office.model import DeviceOwner, Machine, check_office, device_owners
+from ..plugin_utils.office.plain import plain
+from ..plugin_utils.office.problem import Problem, counted, merged, printable, quoted
+from ..plugin_utils.office.survey import mailbox
+from ..plugin_utils.report.results import Key, Results
+from ..plugin_utils.report.store import DIR, DIR_SAID, StoreError
+from ..plugin_utils.report.store import Store as Memory
 
 display = Display()
 
-PLUGIN_UTILS = Path(mobile.__file__).parent
+PLUGIN_UTILS = Path(mobile.__file__).parents[1]
 # Seconds between two lines about progress.
 PROGRESS = 15
 # What roles of the same run have left with the machines: the module, and the name of its result.
@@ -221,7 +222,7 @@ def prepare(
     if owners and paper != "none" and not (no_pdfs := pdf.missing()):
         office = office._replace(to_pdf=functools.partial(pdf.to_pdf, paper=paper))
     # An office without phones and Macs need not say anything; without somebody who helps, nobody gets a page then.
-    if not any(owner["devices"] for owner in owners) and not handout.has_contact(office.page["contact"]):
+    if not any(owner["devices"] for owner in owners) and not pages.has_contact(office.page["contact"]):
         owners = []
     if owners or store.known or any(row["phones"] for row in loaded.rows):
         expected = {mobile.folder(owner): mobile.names(owner, office) for owner in owners}
@@ -244,13 +245,13 @@ def _office(
     page |= {"name": name, "signed": signer is not None, "contact": {key: arguments["contact"].get(key) or "" for key in CONTACT}}
     if arguments["logo"]:
         try:
-            page["logo"] = handout.logo_uri(read(folder / Path(arguments["logo"]).expanduser()))
+            page["logo"] = pages.logo_uri(read(folder / Path(arguments["logo"]).expanduser()))
         except OSError as error:
             found.append(_wrong("logo", f"{folder / arguments['logo']}: {error.strerror}"))
         except ValueError as error:
             found.append(_wrong("logo", f"{folder / arguments['logo']} {error}"))
     found += more
-    for problem in handout.check_office(page):
+    for problem in pages.check_office(page):
         found.append(problem._replace(field="mail_office" if problem.field == "name" else f"mobile_{problem.field}"))
     texts, unknown = texts_of(arguments["language"])
     found += unknown
@@ -466,7 +467,7 @@ class Store:
 
 def texts_of(language: str) -> tuple[Mapping[str, Any], list[Problem]]:
     """The texts of the pages in a language, English with a problem where there are none."""
-    catalogues = {path.stem: path for path in sorted((PLUGIN_UTILS / "handout_texts").glob("*.yml"))}
+    catalogues = {path.stem: path for path in sorted((PLUGIN_UTILS / "handout/texts").glob("*.yml"))}
     found = []
     if language not in catalogues:
         found.append(_wrong("language", f"{quoted(language)} is not {' or '.join(catalogues)}"))

@@ -9,9 +9,9 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils.new_list import machines_of, workbook
-from ..plugin_utils.problem import Problem
-from ..plugin_utils.staff_sheet import read_sheet
+from ..plugin_utils.office.new_list import machines_of, workbook
+from ..plugin_utils.office.problem import Problem
+from ..plugin_utils.office.staff_sheet import read_sheet
 from .mobile_files import refuse
 
 

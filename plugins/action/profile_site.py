@@ -10,13 +10,13 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.msp.charter_mail.plugins.module_utils import site
-from ansible_collections.msp.charter_mail.plugins.module_utils.payload import pack
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.identity import file_name
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.links import server_of
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobile import PROFILES, profile_file
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.plain import plain
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.problem import quoted
+from ansible_collections.msp.charter_mail.plugins.module_utils.files.payload import pack
+from ansible_collections.msp.charter_mail.plugins.module_utils.nginx import site
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout.links import server_of
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout.mobile import PROFILES, profile_file
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.identity import file_name
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.plain import plain
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.problem import quoted
 
 _TEXT = {"type": "str", "default": ""}
 _ARGUMENTS: dict[str, Any] = {

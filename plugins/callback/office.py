@@ -68,11 +68,11 @@ from ansible.plugins.callback.default import CallbackModule as Default
 from ansible.utils.display import Display
 
 from ..module_utils.masking import inert, mask
-from ..plugin_utils import diagnosis, office_document, screen
-from ..plugin_utils.diagnosis_page import page as diagnosis_page
-from ..plugin_utils.differences import told
-from ..plugin_utils.office_store import DIR_SAID, Store, StoreError
-from ..plugin_utils.results import Results
+from ..plugin_utils.files.differences import told
+from ..plugin_utils.report import diagnosis, office_document, screen
+from ..plugin_utils.report.diagnosis_page import page as diagnosis_page
+from ..plugin_utils.report.results import Results
+from ..plugin_utils.report.store import DIR_SAID, Store, StoreError
 
 # The files of a report, each with what stands near the beginning of every one that was made here.
 _REPORT = {"diagnosis.json": b'{\n  "schema": ', "diagnosis.html": b"<title>Mail diagnosis of "}

@@ -35,7 +35,7 @@ from collections.abc import Callable
 
 from ansible.errors import AnsibleFilterError
 
-from ..plugin_utils import escape
+from ..plugin_utils.formats import escape
 
 
 def aerc_value(text: str) -> str:

@@ -42,8 +42,8 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ..plugin_utils import macs
-from ..plugin_utils.model import Person
+from ..plugin_utils.handout import macs
+from ..plugin_utils.office.model import Person
 
 
 def mac_people(people: Iterable[Person], made: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ _value:
 
 from collections.abc import Callable
 
-from ..plugin_utils import thunderbird
+from ..plugin_utils.formats import thunderbird
 
 
 class FilterModule:

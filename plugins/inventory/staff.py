@@ -51,12 +51,12 @@ from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.utils.display import Display
 
 from ..module_utils.masking import inert
-from ..plugin_utils.cells import index_of, machine_of
-from ..plugin_utils.names import composed, group_of
-from ..plugin_utils.office_folder import HOSTS, SHEETS, is_second_sheet, office_of, sheets
-from ..plugin_utils.problem import Problem, cell, merged
-from ..plugin_utils.programs import PLATFORMS
-from ..plugin_utils.staff_sheet import Sheet, read_sheet
+from ..plugin_utils.office.cells import index_of, machine_of
+from ..plugin_utils.office.folder import HOSTS, SHEETS, is_second_sheet, office_of, sheets
+from ..plugin_utils.office.names import composed, group_of
+from ..plugin_utils.office.problem import Problem, cell, merged
+from ..plugin_utils.office.programs import PLATFORMS
+from ..plugin_utils.office.staff_sheet import Sheet, read_sheet
 
 display = Display()
 

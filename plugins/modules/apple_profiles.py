@@ -129,7 +129,8 @@ people:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.msp.charter_mail.plugins.module_utils import payload, profiles, store, units
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import payload, store, units
+from ansible_collections.msp.charter_mail.plugins.module_utils.mac import profiles
 
 
 def main() -> None:

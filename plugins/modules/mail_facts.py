@@ -92,7 +92,8 @@ import os
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.msp.charter_mail.plugins.module_utils import machine, payload, persons, programs, store, units
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import machine, payload, persons, store, units
+from ansible_collections.msp.charter_mail.plugins.module_utils.stored import programs
 
 
 def main() -> None:

@@ -312,7 +312,7 @@ import os
 from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.msp.charter_mail.plugins.module_utils import machine, payload, store, units
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import machine, payload, store, units
 
 
 def main() -> None:

@@ -89,7 +89,7 @@ message:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.msp.charter_mail.plugins.module_utils import egress, egress_host
+from ansible_collections.msp.charter_mail.plugins.module_utils.firewall import egress, host
 
 
 def main() -> None:
@@ -109,8 +109,8 @@ def main() -> None:
     if os.geteuid():
         module.fail_json(msg="The firewall can only be read and changed by root; run this with become.")
     try:
-        result = egress.settle(egress_host.Host(egress_host.run), ports, module.params["shut"], module.check_mode)
-    except egress_host.Failed as error:
+        result = egress.settle(host.Host(host.run), ports, module.params["shut"], module.check_mode)
+    except host.Failed as error:
         module.fail_json(msg="%s." % error)
     module.exit_json(**result)
 

@@ -162,7 +162,8 @@ shut:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.msp.charter_mail.plugins.module_utils import payload, probe, wire
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import payload
+from ansible_collections.msp.charter_mail.plugins.module_utils.servers import probe, wire
 
 
 def main() -> None:

@@ -127,21 +127,21 @@ problems:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.msp.charter_mail.plugins.module_utils import settings
+from ansible_collections.msp.charter_mail.plugins.module_utils.stored import find
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "logins": {"type": "list", "elements": "str", "required": True},
-            "programs": {"type": "list", "elements": "str", "choices": list(settings.PROGRAMS), "default": list(settings.PROGRAMS)},
+            "programs": {"type": "list", "elements": "str", "choices": list(find.PROGRAMS), "default": list(find.PROGRAMS)},
             "root": {"type": "str", "default": ""},
             "platform": {"type": "str", "choices": ["linux", "macos", "windows"], "default": "linux"},
         },
         supports_check_mode=True,
     )
     options = module.params
-    found = settings.look(options["logins"], options["programs"], options["root"].rstrip("/"), options["platform"])
+    found = find.look(options["logins"], options["programs"], options["root"].rstrip("/"), options["platform"])
     module.exit_json(changed=False, **found)
 
 

@@ -115,7 +115,7 @@ options:
     type: str
     default: ""
   language:
-    description: Language of the pages, V(en) or V(es); a file of C(plugins/plugin_utils/handout_texts).
+    description: Language of the pages, V(en) or V(es); a file of C(plugins/plugin_utils/handout/texts).
     type: str
     default: en
   paper:

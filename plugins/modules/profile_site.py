@@ -115,8 +115,9 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.msp.charter_mail.plugins.module_utils import listening, nginx, nginx_process, payload, proof, site
-from ansible_collections.msp.charter_mail.plugins.module_utils.nginx import ANY4, ANY6
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import payload
+from ansible_collections.msp.charter_mail.plugins.module_utils.nginx import configuration, listening, process, proof, site
+from ansible_collections.msp.charter_mail.plugins.module_utils.nginx.configuration import ANY4, ANY6
 
 CONF = Path("/etc/nginx/conf.d")
 MAIN = Path("/etc/nginx/nginx.conf")
@@ -140,9 +141,9 @@ class Server:
         # A link to the folder that is served, which has the digest of its content as its name.
         self._current = self._home / "current"
         binary = module.get_bin_path("nginx", opt_dirs=["/usr/sbin", "/usr/local/sbin"])
-        self._nginx = nginx_process.Nginx(module.run_command, binary, MAIN) if binary else None
+        self._nginx = process.Nginx(module.run_command, binary, MAIN) if binary else None
         # Where other sites listen on the port, and whether IPv4 comes through a socket of theirs for both families.
-        self._others: List[nginx.Listen] = []
+        self._others: List[configuration.Listen] = []
         self._dual = False
         # Whether what nginx -T said was the whole of it, and whether nginx was told to load something.
         self._complete = self._loaded = False
@@ -249,7 +250,7 @@ class Server:
         if self._nginx is None:
             if not listening.is_free(ANY4, 80):
                 what = "nginx is not installed here, and %s has port 80, on which it would start with a site of its distribution"
-                raise Refused(what % nginx_process.who(80) + "; install it yourself and take that site away, or have it on another server")
+                raise Refused(what % process.who(80) + "; install it yourself and take that site away, or have it on another server")
             return None
         code, dump, said = self._nginx.test()
         self._complete = not code
@@ -261,24 +262,24 @@ class Server:
     def _plan(self, dump: Optional[str], before: Optional[str]) -> str:
         """The site's file, with the listen directives that bring it the requests for its name beside the other sites. Raises Refused."""
         own, port = str(self._conf), self._data["port"]
-        config = nginx.read(dump or "")
+        config = configuration.read(dump or "")
         try:
-            self._others, self._dual = nginx.listen_on(config, own, port)
-        except nginx.Clash as clash:
+            self._others, self._dual = configuration.listen_on(config, own, port)
+        except configuration.Clash as clash:
             raise Refused(str(clash)) from clash
         text = site.render(self._data, str(self._current), self._listen())
         if dump is not None and self._complete:
-            then = nginx.read(dump, {own: text})
+            then = configuration.read(dump, {own: text})
             if own not in then.files:
                 raise Refused("nginx does not read %s; %s has to have the line: include %s/*.conf; in its http part" % (own, MAIN, CONF))
-            hidden = nginx.displaced(then, own, port)
-            if hidden and hidden != (nginx.displaced(nginx.read(dump, {own: before}), own, port) if before else None):
+            hidden = configuration.displaced(then, own, port)
+            if hidden and hidden != (configuration.displaced(configuration.read(dump, {own: before}), own, port) if before else None):
                 self._displace(hidden)
         return text
 
-    def _displace(self, hidden: nginx.Server) -> None:
+    def _displace(self, hidden: configuration.Server) -> None:
         remedy = "write default_server into the listen directive in %s for port %d" % (hidden.file, self._data["port"])
-        if nginx.is_nameless(hidden):
+        if configuration.is_nameless(hidden):
             raise Refused("a site that answers for every name would no longer do so beside this one; " + remedy)
         self._module.warn("requests for names that no site has get this site's 404 from now on; to have the other site there, " + remedy)
 
@@ -301,7 +302,7 @@ class Server:
             there = {address for address in addresses - {ANY4, ANY6} if (":" in address) == (":" in wildcard)}
             if not there:
                 if not addresses or {one for one in listening.listeners() if one.port == port} - set(held):
-                    raise Refused("port %d is taken: %s has it; %s" % (port, nginx_process.who(port, held), nginx.OTHER_PORT))
+                    raise Refused("port %d is taken: %s has it; %s" % (port, process.who(port, held), configuration.OTHER_PORT))
                 found.append(wildcard)
                 continue
             specific |= there
@@ -313,7 +314,7 @@ class Server:
             self._module.warn(what % (self._data["host"], " and ".join(found + sorted(specific))))
         return found + sorted(specific)
 
-    def _change(self, running: nginx_process.Nginx, text: str, before: Optional[str]) -> None:
+    def _change(self, running: process.Nginx, text: str, before: Optional[str]) -> None:
         """Write, let nginx have it, and see that it serves it; or put everything back."""
         with self._put_back_unless_good(before):
             if self.wants_profiles():
@@ -421,7 +422,7 @@ class Server:
                 return pwd.getpwnam(name).pw_gid
         raise Refused("%s does not say as which user nginx runs; add a line like: user www-data;" % MAIN)
 
-    def _test(self, running: nginx_process.Nginx) -> str:
+    def _test(self, running: process.Nginx) -> str:
         """nginx's whole configuration, which it reads itself only when it is reloaded. Raises Refused when it would not have it."""
         code, dump, said = running.test()
         if code:
@@ -430,7 +431,7 @@ class Server:
             raise Refused("another site of this nginx has the name %s; give the profiles a name of their own" % self._data["host"])
         return dump
 
-    def _load(self, running: nginx_process.Nginx) -> None:
+    def _load(self, running: process.Nginx) -> None:
         self._loaded = True
         said = running.load()
         if said:

@@ -24,7 +24,7 @@ from bench_files import ROOT
 
 sys.path[:0] = [str(ROOT), str(ROOT / "collections")]
 
-from ansible_collections.msp.charter_mail.plugins.plugin_utils import android, mobileconfig, pdf  # noqa: E402  the path is made above
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats import android, mobileconfig, pdf  # noqa: E402  the path is made above
 from cryptography.hazmat.primitives import hashes  # noqa: E402
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7  # noqa: E402
 

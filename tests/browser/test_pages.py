@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.plugin_utils import diagnosis_page, handout, office_page
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout import pages
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report import diagnosis_page, office_page
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
@@ -96,9 +97,9 @@ PAGES = {
     "diagnosis": lambda: diagnosis_page.page(
         document(machine("desk-01", "problems", step("Send", "fail", "No answer", column="smtp:587")))
     ),
-    "hand-out": lambda: handout.handout(person(), office(), TEXTS),
-    "hand-out, computers": lambda: handout.handout(person(mac=True, computers=DESKS), office(), TEXTS),
-    "hand-out, Spanish": lambda: handout.handout(person(computers=DESKS), office(), load(UTILS / "handout_texts/es.yml")),
+    "hand-out": lambda: pages.handout(person(), office(), TEXTS),
+    "hand-out, computers": lambda: pages.handout(person(mac=True, computers=DESKS), office(), TEXTS),
+    "hand-out, Spanish": lambda: pages.handout(person(computers=DESKS), office(), load(UTILS / "texts/es.yml")),
 }
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import jinja2
 import pytest
 import yaml
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.model import SECURITY
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.programs import PROGRAMS
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import SECURITY
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.programs import PROGRAMS
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.msp.charter_mail.plugins.plugin_utils import screen
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.model import Machine, Policy
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.office_document import Run, build
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.results import Place
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.staff_sheet import read_sheet
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.survey import survey
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import Machine, Policy
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.staff_sheet import read_sheet
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.survey import survey
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report import screen
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.office_document import Run, build
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.results import Place
 
 from tests.playbook import ROOT
 

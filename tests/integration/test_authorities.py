@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import probe, programs, trust
+from ansible_collections.msp.charter_mail.plugins.module_utils.servers import probe, trust
+from ansible_collections.msp.charter_mail.plugins.module_utils.stored import programs
 
 from tests.integration.test_mail_probe import KNOWN, end, in_a_process, pythons
 from tests.mail_servers import IMAP, Authority, scripted, serve, tls

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import egress, egress_nft, egress_nft_judge, egress_nft_rules, egress_place
-from ansible_collections.msp.charter_mail.plugins.module_utils.egress_host import Host
+from ansible_collections.msp.charter_mail.plugins.module_utils.firewall import egress, nft, nft_judge, nft_rules, place
+from ansible_collections.msp.charter_mail.plugins.module_utils.firewall.host import Host
 
 from tests.integration.playing import Play
 
@@ -343,8 +343,8 @@ def test_after_a_reload_the_rules_are_put_back_where_they_were_or_not_at_all(mac
     rules = rules.replace("chain rest { drop; }", "chain rest { tcp dport 465 drop; }") + TWO_PLACES
     machine.load(rules)
     machine.settle()
-    ruleset = egress_nft_rules.read(machine.check("nft", "--json", "list", "ruleset"))
-    unit = egress_nft.unit_of(Host(machine.run), ruleset, egress_nft.decide(ruleset, PORTS, []).openings)
+    ruleset = nft_rules.read(machine.check("nft", "--json", "list", "ruleset"))
+    unit = nft.unit_of(Host(machine.run), ruleset, nft.decide(ruleset, PORTS, []).openings)
     opened = machine.rules()
     assert opened.count("charter-mail") == 3
     puts_back(machine, unit)
@@ -559,9 +559,9 @@ STAYS = {
 def test_a_chain_is_judged_as_the_kernel_does(machine: Namespace, policy: str, name: str) -> None:
     stays, left = STAYS.get(name, (([], []), ([], [])))[policy == "drop"]
     machine.load(AROUND % (policy, JUDGED[name]))
-    ruleset = egress_nft_rules.read(machine.check("nft", "--json", "list", "ruleset"))
+    ruleset = nft_rules.read(machine.check("nft", "--json", "list", "ruleset"))
     (chain,) = ruleset.outputs()
-    places = {port: egress_place.find(egress_nft_judge.Judge(ruleset, port).effects(chain)) for port in TRIED}
+    places = {port: place.find(nft_judge.Judge(ruleset, port).effects(chain)) for port in TRIED}
     reached, before = machine.reached(), machine.rules()
     shut = [port for port in TRIED if port not in reached]
     assert name in STAYS or [port for port, place in places.items() if place.shut] == shut

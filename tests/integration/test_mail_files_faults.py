@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import machine, persons, store
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import machine, persons, store
 
 from tests.unit.machine_below import item
 
@@ -243,7 +243,7 @@ import os, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, {collections!r})
 sys.path.insert(0, {root!r})
-from ansible_collections.msp.charter_mail.plugins.module_utils import machine, paths, persons, store
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import machine, paths, persons, store
 from tests.unit.machine_below import item
 store.directory = lambda *_: {state!r}
 put, run = paths.put, os.getpid()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import machine, persons
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import machine, persons
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes throw-away logins")
 

@@ -20,7 +20,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import payload, probe, trust
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import payload
+from ansible_collections.msp.charter_mail.plugins.module_utils.servers import probe, trust
 
 from tests import mail_servers
 from tests.mail_servers import IMAP, POP, Authority, Smtp, Talk, scripted, serve, tls
@@ -374,7 +375,8 @@ def pythons() -> list[str]:
 MODULE = """
 import json, re, sys
 sys.path[:0] = json.loads(sys.argv[1])
-from ansible_collections.msp.charter_mail.plugins.module_utils import probe, programs, trust
+from ansible_collections.msp.charter_mail.plugins.module_utils.servers import probe, trust
+from ansible_collections.msp.charter_mail.plugins.module_utils.stored import programs
 data = json.load(sys.stdin)
 if data["lists"] is None:
     trust.LISTS.clear()
@@ -569,7 +571,7 @@ def test_all_servers_are_looked_at_at_once(authority: Authority) -> None:
 
 # The module as ansible runs it, but for the lists of authorities, which would not have the test's.
 ALONE = """
-from ansible_collections.msp.charter_mail.plugins.module_utils import trust
+from ansible_collections.msp.charter_mail.plugins.module_utils.servers import trust
 from ansible_collections.msp.charter_mail.plugins.modules import mail_probe
 trust.LISTS.clear()
 mail_probe.main()

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import persons, settings
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import persons
+from ansible_collections.msp.charter_mail.plugins.module_utils.stored import find
 
 from tests.integration.playing import Play
 
 ROOT = Path(__file__).resolve().parents[2]
 RC = "host {}\nfrom jane@example.org\npassword open-sesame\n"
-EVERY = list(settings.PROGRAMS)
+EVERY = list(find.PROGRAMS)
 
 
 def task(**arguments: Any) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def write(person: persons.Person, path: Path, text: str) -> None:
 
 def look(person: persons.Person) -> tuple[list[str], list[tuple[str, str]]]:
     """Hosts, and problems as (name of the file, message)."""
-    found = settings.look([person.login], EVERY, "", "linux")
+    found = find.look([person.login], EVERY, "", "linux")
     assert "open-sesame" not in str(found)
     hosts = [(account["incoming"] or account["outgoing"])["host"] for account in found["accounts"]]
     return hosts, [(Path(problem["file"]).name, problem["message"]) for problem in found["problems"]]
@@ -180,15 +181,15 @@ def test_what_the_person_cannot_read_is_told(homes: tuple[persons.Person, Path, 
 
 
 def test_it_is_the_person_who_reads(people: tuple[persons.Person, persons.Person], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "_home", lambda *_: {"accounts": [{"ids": [*os.getresuid(), *os.getresgid()]}], "problems": []})
-    found = settings.look([person.login for person in people], EVERY, "", "linux")["accounts"]
+    monkeypatch.setattr(find, "_home", lambda *_: {"accounts": [{"ids": [*os.getresuid(), *os.getresgid()]}], "problems": []})
+    found = find.look([person.login for person in people], EVERY, "", "linux")["accounts"]
     assert [entry["ids"] for entry in found] == [[person.uid] * 3 + [person.gid] * 3 for person in people]
     assert os.geteuid() == 0
 
 
 def test_a_reader_that_fails_is_told(people: tuple[persons.Person, persons.Person], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "_home", lambda *_: 1 / 0)
-    found = settings.look([people[0].login], ["msmtp"], "", "linux")
+    monkeypatch.setattr(find, "_home", lambda *_: 1 / 0)
+    found = find.look([people[0].login], ["msmtp"], "", "linux")
     assert found["accounts"] == []
     assert "ZeroDivisionError" in found["problems"][0]["message"]
 
@@ -198,8 +199,8 @@ def test_without_root_only_the_own_home_is_read(homes: tuple[persons.Person, Pat
     write(jane, home / ".msmtprc", RC.format("jane.test"))
     write(john, other / ".msmtprc", RC.format("john.test"))
 
-    def work() -> settings.Found:
-        return settings.look([jane.login, john.login], ["msmtp"], "", "linux")
+    def work() -> find.Found:
+        return find.look([jane.login, john.login], ["msmtp"], "", "linux")
 
     found = persons.as_person(jane, work)
     assert [account["login"] for account in found["accounts"]] == [jane.login]
@@ -210,6 +211,6 @@ def test_without_root_only_the_own_home_is_read(homes: tuple[persons.Person, Pat
 
 def test_a_home_that_is_not_there_is_told(people: tuple[persons.Person, persons.Person], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(persons, "find", lambda login: people[0]._replace(home="/nonexistent"))
-    problems = settings.look([people[0].login], EVERY, "", "linux")["problems"]
+    problems = find.look([people[0].login], EVERY, "", "linux")["problems"]
     assert [problem["program"] for problem in problems] == EVERY
     assert all("does not exist" in problem["message"] for problem in problems)

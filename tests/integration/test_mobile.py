@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.msp.charter_mail.plugins.plugin_utils import pdf
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats import pdf
 
 from tests.playbook import Run, play, tree
 from tests.unit.mobile_samples import DAY, NAMES, Chain, chain

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.headers import COLUMNS
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.new_list import workbook
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.staff_sheet import read_sheet
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.workbook import tables
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.headers import COLUMNS
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.new_list import workbook
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.staff_sheet import read_sheet
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.workbook import tables
 
 from tests.playbook import ROOT, command, copy_project, play, tree, write_office
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import site
-from ansible_collections.msp.charter_mail.plugins.module_utils.payload import pack
-from ansible_collections.msp.charter_mail.plugins.plugin_utils import links
+from ansible_collections.msp.charter_mail.plugins.module_utils.files.payload import pack
+from ansible_collections.msp.charter_mail.plugins.module_utils.nginx import site
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout import links
 
 from tests.integration.playing import ROOT, Play
 

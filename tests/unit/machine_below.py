@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.msp.charter_mail.plugins.module_utils import machine
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import machine
 
 JANE = "home/jane"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import apple, profiles
-from ansible_collections.msp.charter_mail.plugins.plugin_utils import macs
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobileconfig import Settings, profile
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.model import Account
+from ansible_collections.msp.charter_mail.plugins.module_utils.mac import answer, profiles
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats.mobileconfig import Settings, profile
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout import macs
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import Account
 
 from tests.unit.mobile_samples import account
 
@@ -20,15 +20,15 @@ DOUBLES = Path(__file__).resolve().parents[1] / "doubles/macos"
 JANE, INFO = account("jane@example.org"), account("info@example.org")
 POP = account("jane@example.org", protocol="pop")
 PORT_465 = account("jane@example.org", smtp_port="465")
-PENDING, INSTALLED, OUTDATED, UNKNOWN = apple.PENDING, apple.INSTALLED, apple.OUTDATED, apple.UNKNOWN
+PENDING, INSTALLED, OUTDATED, UNKNOWN = answer.PENDING, answer.INSTALLED, answer.OUTDATED, answer.UNKNOWN
 
 
 def plist(*accounts: Account, **settings: Any) -> bytes:
     return profile(list(accounts), "macos", Settings(**settings))
 
 
-def wanted(*accounts: Account) -> apple.Profile:
-    return apple.read(plist(*accounts))
+def wanted(*accounts: Account) -> answer.Profile:
+    return answer.read(plist(*accounts))
 
 
 class Mac:
@@ -71,12 +71,12 @@ def mac(tmp_path: Path) -> Mac:
     return Mac(tmp_path / "mac")
 
 
-def judged(want: apple.Profile, *found: apple.Profile) -> tuple[str, str]:
-    verdict = apple.judge(want, list(found))
+def judged(want: answer.Profile, *found: answer.Profile) -> tuple[str, str]:
+    verdict = answer.judge(want, list(found))
     return verdict.state, verdict.message
 
 
-def without(name: str) -> apple.Profile:
+def without(name: str) -> answer.Profile:
     ((key, settings),) = wanted(JANE).accounts.items()
     return wanted(JANE)._replace(accounts={key: {each: value for each, value in settings.items() if each != name}})
 
@@ -92,16 +92,16 @@ def test_the_settings_in_use_decide() -> None:
     assert judged(wanted(JANE), wanted(JANE)._replace(identifier="com.example.mail")) == (PENDING, "")
 
 
-@pytest.mark.parametrize("name", apple.DECISIVE)
+@pytest.mark.parametrize("name", answer.DECISIVE)
 def test_what_is_not_shown_is_not_taken_for_equal(name: str) -> None:
-    said = f"the profile is installed, but macOS does not show its {apple.WORDS[name]}"
+    said = f"the profile is installed, but macOS does not show its {answer.WORDS[name]}"
     assert judged(wanted(JANE), without(name)) == (UNKNOWN, said)
 
 
 def test_the_profile_s_words_are_no_settings() -> None:
-    told = [apple.read(plist(JANE, **words)) for words in ({}, {"description": "New", "consent": "Yes?", "organization": "Org"})]
-    assert told[0] == told[1] and apple.digest(told[0]) == apple.digest(told[1]) != apple.digest(wanted(PORT_465))
-    assert json.dumps(told[0]) == json.dumps(apple.Profile(*json.loads(json.dumps(told[0]))))
+    told = [answer.read(plist(JANE, **words)) for words in ({}, {"description": "New", "consent": "Yes?", "organization": "Org"})]
+    assert told[0] == told[1] and answer.digest(told[0]) == answer.digest(told[1]) != answer.digest(wanted(PORT_465))
+    assert json.dumps(told[0]) == json.dumps(answer.Profile(*json.loads(json.dumps(told[0]))))
 
 
 def shown(**by_login: Any) -> bytes:
@@ -109,12 +109,12 @@ def shown(**by_login: Any) -> bytes:
 
 
 ITEM = {
-    "PayloadType": apple.MAIL,
+    "PayloadType": answer.MAIL,
     "PayloadIdentifier": "a",
     "PayloadContent": {"EmailAddress": "jane@example.org", "IncomingPassword": "x"},
 }
 ONE = {"ProfileIdentifier": "msp.charter-mail.macos.1", "ProfileItems": [ITEM, {"PayloadType": "com.apple.wifi.managed"}]}
-READ = apple.Profile("msp.charter-mail.macos.1", {"a": {"EmailAddress": "jane@example.org"}})
+READ = answer.Profile("msp.charter-mail.macos.1", {"a": {"EmailAddress": "jane@example.org"}})
 
 
 @pytest.mark.parametrize(
@@ -128,17 +128,17 @@ READ = apple.Profile("msp.charter-mail.macos.1", {"a": {"EmailAddress": "jane@ex
         (b"2026-11-25 profiles[1:1] a line of the log\n" + shown(jane=[ONE]), [READ]),
         # Only a person's own profiles bring mail accounts.
         (shown(_computerlevel=[ONE], zoe=[ONE]), []),
-        (shown(jane=[{"ProfileIdentifier": "com.example"}]), [apple.Profile("com.example", {})]),
+        (shown(jane=[{"ProfileIdentifier": "com.example"}]), [answer.Profile("com.example", {})]),
     ],
 )
-def test_what_profiles_show_prints_is_read(output: bytes, found: list[apple.Profile]) -> None:
-    assert apple.shown(output, "jane") == found
+def test_what_profiles_show_prints_is_read(output: bytes, found: list[answer.Profile]) -> None:
+    assert answer.shown(output, "jane") == found
 
 
 @pytest.mark.parametrize("output", [b"usage: profiles", b"<?xml", plistlib.dumps(["jane"]), shown(jane="none"), shown(jane=["none"])])
 def test_what_is_printed_otherwise_is_not_understood(output: bytes) -> None:
-    with pytest.raises(apple.NotUnderstood):
-        apple.shown(output, "jane")
+    with pytest.raises(answer.NotUnderstood):
+        answer.shown(output, "jane")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_what_is_printed_otherwise_is_not_understood(output: bytes) -> None:
     ],
 )
 def test_who_is_at_the_screen(text: str, who: Any) -> None:
-    assert apple.console(text) == who
+    assert answer.console(text) == who
 
 
 def test_a_mac_is_asked_and_nothing_claimed_that_it_does_not_say(mac: Mac) -> None:

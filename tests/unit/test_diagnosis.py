@@ -6,11 +6,11 @@ import datetime
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import verdicts
-from ansible_collections.msp.charter_mail.plugins.plugin_utils import diagnosis
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.comparison import Finding
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.diagnosis_page import page
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.results import OUTCOMES
+from ansible_collections.msp.charter_mail.plugins.module_utils.servers import verdicts
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report import diagnosis
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.comparison import Finding
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.diagnosis_page import page
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.results import OUTCOMES
 
 from tests.unit.test_verdicts import EARLY, SHUT, facts
 

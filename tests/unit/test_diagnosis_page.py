@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, TreeBuilder
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.diagnosis_page import LONGEST, MACHINES, STEPS, page
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.diagnosis_page import LONGEST, MACHINES, STEPS, page
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import (
-    egress,
-    egress_firewalld,
-    egress_host,
-    egress_nft,
-    egress_nft_judge,
-    egress_nft_rules,
-    egress_place,
-    egress_ufw,
-)
-from ansible_collections.msp.charter_mail.plugins.module_utils.egress_host import MISSING, Failed, Host
+from ansible_collections.msp.charter_mail.plugins.module_utils.firewall import egress
+from ansible_collections.msp.charter_mail.plugins.module_utils.firewall import firewalld as egress_firewalld
+from ansible_collections.msp.charter_mail.plugins.module_utils.firewall import host as egress_host
+from ansible_collections.msp.charter_mail.plugins.module_utils.firewall import nft as egress_nft
+from ansible_collections.msp.charter_mail.plugins.module_utils.firewall import nft_judge as egress_nft_judge
+from ansible_collections.msp.charter_mail.plugins.module_utils.firewall import nft_rules as egress_nft_rules
+from ansible_collections.msp.charter_mail.plugins.module_utils.firewall import place as egress_place
+from ansible_collections.msp.charter_mail.plugins.module_utils.firewall import ufw as egress_ufw
+from ansible_collections.msp.charter_mail.plugins.module_utils.firewall.host import MISSING, Failed, Host
 from hypothesis import given
 from hypothesis import strategies as st
 

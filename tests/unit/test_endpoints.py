@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.endpoints import choose_port, endpoints, shut_ports, with_users
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.model import Policy, resolve_people
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.endpoints import choose_port, endpoints, shut_ports, with_users
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import Policy, resolve_people
 
 from tests.unit.test_model import PROVIDERS, row
 

@@ -9,7 +9,7 @@ import urllib.parse
 from collections.abc import Callable
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.plugin_utils import escape
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats import escape
 from hypothesis import given
 from hypothesis import strategies as st
 

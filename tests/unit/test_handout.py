@@ -20,15 +20,16 @@ import pypdf
 import pytest
 import segno
 import yaml
-from ansible_collections.msp.charter_mail.plugins.plugin_utils import handout, pdf
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats import pdf
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout import pages
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 ROOT = Path(__file__).resolve().parents[2]
-UTILS = ROOT / "plugins/plugin_utils"
-TEMPLATES = sorted((UTILS / "handout_templates").glob("*.j2"))
-CATALOGUES = sorted((UTILS / "handout_texts").glob("*.yml"))
-CSS = (UTILS / "handout_templates/page.css").read_text(encoding="utf-8")
+UTILS = ROOT / "plugins/plugin_utils/handout"
+TEMPLATES = sorted((UTILS / "templates").glob("*.j2"))
+CATALOGUES = sorted((UTILS / "texts").glob("*.yml"))
+CSS = (UTILS / "templates/page.css").read_text(encoding="utf-8")
 VOID = {"br", "img", "meta"}
 
 LINK = "https://mail.example.org/p/x7Qm3vVnR2k9TtY5bA8wLdGhJ/jane.mobileconfig"
@@ -49,7 +50,7 @@ def load(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-TEXTS = load(UTILS / "handout_texts/en.yml")
+TEXTS = load(UTILS / "texts/en.yml")
 every_language = pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda path: path.stem)
 
 
@@ -98,7 +99,7 @@ def office(**changes: Any) -> Any:
     return {"name": "Acme Dental Practice", "contact": contact, "two_factor": "app_password", "signed": True, **changes}
 
 
-LOGO = handout.logo_uri(b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 3 1"><rect width="3" height="1"/></svg>')
+LOGO = pages.logo_uri(b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 3 1"><rect width="3" height="1"/></svg>')
 THREE = [account(), account("reception@example.org"), account("invoices@example.org")]
 
 
@@ -135,21 +136,21 @@ class Page(HTMLParser):
 
 
 def page(whom: Any = None, whose: Any = None, texts: Any = TEXTS) -> Page:
-    return Page(handout.handout(whom or person(), whose or office(), texts))
+    return Page(pages.handout(whom or person(), whose or office(), texts))
 
 
 def every_page(texts: Any = TEXTS) -> Iterator[str]:
     """Pages that between them show everything a page can show."""
     for whose in (office(logo=LOGO), office(two_factor="none", signed=False)):
-        yield handout.handout(person(mac=True), whose, texts)
-        yield handout.handout(person(*THREE, account("pop@example.org", "pop", (465, "tls")), mac=True), whose, texts)
-        yield handout.handout(person(profile_url=None, qr={"ios": None, "android": []}), whose, texts)
-        yield handout.handout(person(profile_url=None, files={}, mac=True, qr={"ios": None, "android": []}), whose, texts)
+        yield pages.handout(person(mac=True), whose, texts)
+        yield pages.handout(person(*THREE, account("pop@example.org", "pop", (465, "tls")), mac=True), whose, texts)
+        yield pages.handout(person(profile_url=None, qr={"ios": None, "android": []}), whose, texts)
+        yield pages.handout(person(profile_url=None, files={}, mac=True, qr={"ios": None, "android": []}), whose, texts)
         desks = [computer("linux", "ready", "thunderbird", "msmtp"), computer("linux"), computer("windows", "", "outlook", "thunderbird")]
-        yield handout.handout(person(computers=[*desks, computer("macos")], phones=()), whose, texts)
-        yield handout.handout(person(*THREE, computers=[*desks, computer("macos", "ready")], phones=()), whose, texts)
-        yield handout.handout(person(phones=()), whose, texts)
-        yield handout.handout(person(computers=desks, phones=()), whose, texts)
+        yield pages.handout(person(computers=[*desks, computer("macos")], phones=()), whose, texts)
+        yield pages.handout(person(*THREE, computers=[*desks, computer("macos", "ready")], phones=()), whose, texts)
+        yield pages.handout(person(phones=()), whose, texts)
+        yield pages.handout(person(computers=desks, phones=()), whose, texts)
 
 
 # --- what stands on the page
@@ -158,7 +159,7 @@ def every_page(texts: Any = TEXTS) -> Iterator[str]:
 @pytest.mark.parametrize(("protocol", "smtp"), [("imap", (587, "starttls")), ("pop", (465, "tls")), ("imap", (587, "tls"))])
 def test_every_value_of_the_settings_is_there(protocol: str, smtp: tuple[int, str]) -> None:
     whom = person(account(protocol=protocol, smtp=smtp))
-    html = handout.handout(whom, office(), TEXTS)
+    html = pages.handout(whom, office(), TEXTS)
     first, second = re.findall(r'<table class="server settings">.*?</table>', html, re.DOTALL)
     for table, server in ((first, whom["accounts"][0]["incoming"]), (second, whom["accounts"][0]["outgoing"])):
         cells = re.findall(r'<td class="value"><bdi dir="ltr">(.*?)</bdi></td>', table)
@@ -285,10 +286,10 @@ def test_a_code_that_could_not_grow_is_refused() -> None:
         page(person(qr={"ios": "<svg width='3'/>", "android": []}))
 
 
-@pytest.mark.parametrize("two_factor", handout.TWO_FACTOR)
+@pytest.mark.parametrize("two_factor", pages.TWO_FACTOR)
 def test_the_password_is_spoken_of_as_the_office_signs_in(two_factor: str) -> None:
     shown = page(whose=office(two_factor=two_factor)).text
-    other = next(name for name in handout.TWO_FACTOR if name != two_factor)
+    other = next(name for name in pages.TWO_FACTOR if name != two_factor)
     assert TEXTS["password"]["which"][two_factor].replace("**", "") in shown
     assert TEXTS["password"]["which"][other].replace("**", "") not in shown
     assert f"Have {TEXTS['password']['one']['have'][two_factor]} ready" in shown
@@ -343,7 +344,7 @@ def test_a_language_from_right_to_left() -> None:
 
 
 def test_names_are_set_apart_in_their_own_direction() -> None:
-    html = handout.handout(person(full_name=NAMES[5]), office(name="1 משרד (ABC)"), TEXTS)
+    html = pages.handout(person(full_name=NAMES[5]), office(name="1 משרד (ABC)"), TEXTS)
     assert f'<bdi dir="rtl">{NAMES[5]}</bdi>' in html
     assert '<bdi dir="rtl">1 משרד (ABC)</bdi>' in html
     assert '<bdi dir="ltr">+1 555 0100</bdi>' in html
@@ -364,7 +365,7 @@ def contrast(one: str, other: str) -> float:
 @given(st.integers(0, 0xFFFFFF))
 def test_text_on_any_accent_can_be_read(number: int) -> None:
     colour = f"#{number:06x}"
-    assert contrast(colour, handout._on(colour)) >= 4.5
+    assert contrast(colour, pages._on(colour)) >= 4.5
 
 
 def test_the_page_s_own_colours_can_be_read() -> None:
@@ -425,10 +426,10 @@ def test_a_file_s_name_and_an_address_are_text_too() -> None:
 
 
 def test_a_text_of_the_catalogue_is_text_but_for_its_stars() -> None:
-    assert handout.say("<i> & **{a} <u>**, {b}", a="**<b>**{b}", b="&") == (
+    assert pages.say("<i> & **{a} <u>**, {b}", a="**<b>**{b}", b="&") == (
         '&lt;i&gt; &amp; <b><bdi dir="ltr">**&lt;b&gt;**{b}</bdi> &lt;u&gt;</b>, <bdi dir="ltr">&amp;</bdi>'
     )
-    assert handout.plain("A **b** {c}", c="**{d}**") == "A b \u2068**{d}**\u2069"
+    assert pages.plain("A **b** {c}", c="**{d}**") == "A b \u2068**{d}**\u2069"
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "http://mail.example.org/x", "https:///x", "file:///etc/passwd"])
@@ -450,15 +451,15 @@ def test_a_link_that_is_not_https_is_refused(url: str) -> None:
     ],
 )
 def test_what_is_wrong_with_an_office_is_told_in_one_line(changes: dict[str, Any], message: str) -> None:
-    (problem,) = handout.check_office(office(**changes))
+    (problem,) = pages.check_office(office(**changes))
     assert str(problem).startswith(f"group_vars/all.yml: {message}")
     with pytest.raises(ValueError, match=re.escape(message)):
         page(whose=office(**changes))
 
 
 def test_a_sound_office_has_no_problem() -> None:
-    assert handout.check_office(office(logo=LOGO, accent="#FFD54F")) == []
-    assert ":root { --accent: #ffd54f; --on-accent: #000000; }" in handout.handout(person(), office(accent="#FFD54F"), TEXTS)
+    assert pages.check_office(office(logo=LOGO, accent="#FFD54F")) == []
+    assert ":root { --accent: #ffd54f; --on-accent: #000000; }" in pages.handout(person(), office(accent="#FFD54F"), TEXTS)
 
 
 @pytest.mark.parametrize(
@@ -472,15 +473,15 @@ def test_a_sound_office_has_no_problem() -> None:
     ],
 )
 def test_a_logo_is_known_by_what_it_begins_with(data: bytes, kind: str) -> None:
-    uri = handout.logo_uri(data)
+    uri = pages.logo_uri(data)
     assert uri.startswith(f"data:image/{kind};base64,")
-    assert handout.check_office(office(logo=uri)) == []
+    assert pages.check_office(office(logo=uri)) == []
 
 
 @pytest.mark.parametrize("data", [b"", b"<html><svg></html>", b"%PDF-1.7", b"BM\0\0", b"RIFF\0\0\0\0WAVE"])
 def test_what_is_no_image_is_no_logo(data: bytes) -> None:
     with pytest.raises(ValueError, match="is not an image"):
-        handout.logo_uri(data)
+        pages.logo_uri(data)
 
 
 # --- the catalogue of texts
@@ -597,10 +598,10 @@ SHEETS: dict[str, tuple[Any, Any, int]] = {
 @pytest.mark.parametrize("case", SHEETS)
 def test_it_prints_on_one_sheet(case: str, language: str, paper: pdf.Paper) -> None:
     """One page for one mailbox, though other languages may need both sides for phones; never more than the two sides of one sheet."""
-    whom, whose, pages = SHEETS[case]
-    pages = 2 if language != "en" and whom["phones"] else pages
-    document = read(pdf.to_pdf(handout.handout(whom, whose, load(UTILS / f"handout_texts/{language}.yml")), paper))
-    assert len(document.pages) <= pages
+    whom, whose, most = SHEETS[case]
+    most = 2 if language != "en" and whom["phones"] else most
+    document = read(pdf.to_pdf(pages.handout(whom, whose, load(UTILS / f"texts/{language}.yml")), paper))
+    assert len(document.pages) <= most
     size = {"a4": (595, 842), "letter": (612, 792)}[paper]
     assert [(round(float(one.mediabox.width)), round(float(one.mediabox.height))) for one in document.pages] == [size] * len(document.pages)
 
@@ -620,14 +621,14 @@ def sizes(data: bytes) -> set[float]:
 
 def test_a_short_page_has_larger_type_than_a_full_one() -> None:
     """The usual text is of the size that is written most; what matters here is that all of it grows."""
-    short, full = (sizes(pdf.to_pdf(handout.handout(*SHEETS[case][:2], TEXTS))) for case in ("set up already", "one mailbox, two phones"))
+    short, full = (sizes(pdf.to_pdf(pages.handout(*SHEETS[case][:2], TEXTS))) for case in ("set up already", "one mailbox, two phones"))
     assert 14 in short and 9 in full
     assert min(short) > min(full) >= 7
 
 
 def test_the_pdf_says_what_the_page_says_and_is_tagged() -> None:
     whom = person()
-    data = pdf.to_pdf(handout.handout(whom, office(), TEXTS))
+    data = pdf.to_pdf(pages.handout(whom, office(), TEXTS))
     document = read(data)
     text = "".join(one.extract_text() for one in document.pages)
     for word in ("Jane Doe", "jane.doe@example.org", "imap.charter.net", "993", "STARTTLS", "+1 555 0100", "Profile Downloaded"):
@@ -678,4 +679,4 @@ def test_without_weasyprint_the_reason_is_one_sentence(monkeypatch: pytest.Monke
     monkeypatch.setattr(importlib, "import_module", fail)
     assert pdf.missing().startswith("PDFs were left out: WeasyPrint")
     assert what in pdf.missing()
-    assert handout.handout(person(), office(), TEXTS)
+    assert pages.handout(person(), office(), TEXTS)

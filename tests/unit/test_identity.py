@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.msp.charter_mail.plugins.plugin_utils import endpoints, file_table, mobile, thunderbird
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.identity import fits, in_order, remembered, who
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.links import Link
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobileconfig import Settings
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.model import (
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.files import file_table
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats import thunderbird
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats.mobileconfig import Settings
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout import mobile
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout.links import Link
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office import endpoints
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.identity import fits, in_order, remembered, who
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import (
     DeviceOwner,
     Machine,
     check_office,
@@ -25,7 +28,7 @@ from hypothesis import strategies as st
 
 from tests.unit.mobile_samples import NOW, ROOT, policy
 
-TEXTS = yaml.safe_load((ROOT / "plugins/plugin_utils/handout_texts/en.yml").read_text(encoding="utf-8"))
+TEXTS = yaml.safe_load((ROOT / "plugins/plugin_utils/handout/texts/en.yml").read_text(encoding="utf-8"))
 PAGE: Any = {"name": "Example", "contact": {"name": "", "phone": "1", "email": "", "hours": ""}, "two_factor": "none", "signed": False}
 OFFICE = mobile.Office(Settings(), None, "https://p.example.org/{token}/{address}/{file}", PAGE, TEXTS, link=Link(NOW.date(), "s" * 40))
 PROGRAMS = "thunderbird msmtp mbsync neomutt aerc"

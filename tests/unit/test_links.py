@@ -8,9 +8,9 @@ import hashlib
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import site
-from ansible_collections.msp.charter_mail.plugins.plugin_utils import links, mobile
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.links import Link, Site
+from ansible_collections.msp.charter_mail.plugins.module_utils.nginx import site
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout import links, mobile
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout.links import Link, Site
 
 from tests.unit.test_mobile_people import made, office, owner
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import xlsxwriter
 import xlwt
-from ansible_collections.msp.charter_mail.plugins.plugin_utils import workbook
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.cells import index_of, machine_of
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.headers import COLUMNS
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.new_list import HELP, machines_of
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.new_list import workbook as workbook_of
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.problem import Problem, merged
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.staff_sheet import Sheet, read_sheet
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office import workbook
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.cells import index_of, machine_of
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.headers import COLUMNS
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.new_list import HELP, machines_of
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.new_list import workbook as workbook_of
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.problem import Problem, merged
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.staff_sheet import Sheet, read_sheet
 
 HEADER = ["Email", "Name", "Computer", "Windows login", "Port"]
 JANE = ["jane@example.org", "Jane Doe", "PC-01", "00417", 465]

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import programs
+from ansible_collections.msp.charter_mail.plugins.module_utils.stored import programs
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import keyfile
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import keyfile
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import backups, paths, payload, plans, store, units
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import backups, paths, payload, plans, store, units
 
 from tests.unit.machine_below import JANE, Office, item
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import paths, store
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import paths, store
 
 from tests.unit.machine_below import Office, item
 

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import paths, settings
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import paths
+from ansible_collections.msp.charter_mail.plugins.module_utils.stored import find
 
 DATA = Path(__file__).parent / "data"
 SECRET = "open-sesame"
 MSMTPRC = f"account a\nhost %s\nfrom jane@example.org\nauth on\nuser jane@example.org\npassword {SECRET}\npasswordeval {SECRET}\n"
 MBSYNCRC = f'IMAPAccount {SECRET}\nHost %s\nTLSType IMAPS\nUser jane@example.org\nPass "{SECRET}"\n'
-EVERY = list(settings.PROGRAMS)
-NOTHING: settings.Found = {"accounts": [], "problems": [], "sandboxed": []}
+EVERY = list(find.PROGRAMS)
+NOTHING: find.Found = {"accounts": [], "problems": [], "sandboxed": []}
 
 
 def prefs(host: str) -> str:
@@ -44,8 +45,8 @@ class Machine:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
 
-    def look(self, *programs: str) -> settings.Found:
-        found = settings.look(["jane"], list(programs) or EVERY, str(self.root), self.platform)
+    def look(self, *programs: str) -> find.Found:
+        found = find.look(["jane"], list(programs) or EVERY, str(self.root), self.platform)
         text = json.dumps(found)
         assert SECRET not in text
         assert str(self.home) not in text or "leads out" in text
@@ -97,7 +98,7 @@ def test_one_account_of_each_program(desk: Machine) -> None:
 
 def test_a_home_with_nothing_and_no_home_are_no_problem(desk: Machine) -> None:
     assert desk.look() == NOTHING
-    assert settings.look(["nobody-here", "jane", "jane"], EVERY, str(desk.root), "linux") == NOTHING
+    assert find.look(["nobody-here", "jane", "jane"], EVERY, str(desk.root), "linux") == NOTHING
 
 
 def test_every_profile_of_every_kind_of_install(desk: Machine) -> None:
@@ -282,7 +283,7 @@ def test_links_out_of_the_home_are_refused_and_told(desk: Machine) -> None:
 
 
 def test_what_is_no_settings_file_is_told_and_holds_nothing_up(desk: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "MAX_BYTES", 1024 * 1024)
+    monkeypatch.setattr(find, "MAX_BYTES", 1024 * 1024)
     os.mkfifo(desk.home / ".msmtprc")
     (desk.home / ".mbsyncrc").mkdir()
     desk.write(".config/isyncrc", "x" * (1024 * 1024 + 1))
@@ -300,8 +301,8 @@ def test_what_is_no_settings_file_is_told_and_holds_nothing_up(desk: Machine, mo
 
 
 def test_the_answer_is_bounded(desk: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "MAX_ACCOUNTS", 3)
-    monkeypatch.setattr(settings, "MAX_PROFILES", 2)
+    monkeypatch.setattr(find, "MAX_ACCOUNTS", 3)
+    monkeypatch.setattr(find, "MAX_PROFILES", 2)
     desk.write(".msmtprc", "".join(f"account {number}\nhost {number}.test\n" for number in range(5)))
     for name in "abc":
         desk.write(f".thunderbird/{name}/prefs.js", prefs(f"{name}.test"))

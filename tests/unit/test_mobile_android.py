@@ -10,8 +10,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.android import k9s, qr_text
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.qr import pictures
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats.android import k9s, qr_text
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats.qr import pictures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.msp.charter_mail.plugins.plugin_utils import mobile
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.android import qr_text
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobileconfig import Settings
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.model import Computer, DeviceOwner, Machine, device_owners
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.qr import MAX_BYTES
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.signing import Source, load
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats.android import qr_text
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats.mobileconfig import Settings
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats.qr import MAX_BYTES
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats.signing import Source, load
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout import mobile
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import Computer, DeviceOwner, Machine, device_owners
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.mobile_samples import NOW, ROOT, Chain, account, chain, policy
 from tests.unit.thunderbird_android import import_file
 
-TEXTS = yaml.safe_load((ROOT / "plugins/plugin_utils/handout_texts/en.yml").read_text(encoding="utf-8"))
+TEXTS = yaml.safe_load((ROOT / "plugins/plugin_utils/handout/texts/en.yml").read_text(encoding="utf-8"))
 CONTACT = {"name": "IT desk", "phone": "+1 555 0100", "email": "", "hours": ""}
 NOTHING = {"description": "", "consent": "", "removal_date": "", "profile_url": ""}
 MAC = Computer(machine="mac", platform="macos", programs=[])

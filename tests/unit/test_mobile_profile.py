@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobileconfig import Device, Settings, profile
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats.mobileconfig import Device, Settings, profile
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobileconfig import Settings, profile
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.signing import Signer, Source, expiry_warning, load, sign, still_good
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats.mobileconfig import Settings, profile
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats.signing import Signer, Source, expiry_warning, load, sign, still_good
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given

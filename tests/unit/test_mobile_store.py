@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.msp.charter_mail.plugins.action import mobile_files
 from ansible_collections.msp.charter_mail.plugins.action.mobile_files import ActionModule, Store
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobile import MANIFEST
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout.mobile import MANIFEST
 
 
 @pytest.fixture
@@ -107,9 +107,9 @@ def test_another_version_of_the_code_makes_everything_again(tmp_path: Path, monk
 
 
 def test_another_language_is_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "handout_texts").mkdir()
+    (tmp_path / "handout/texts").mkdir(parents=True)
     for language in ("de", "en"):
-        (tmp_path / f"handout_texts/{language}.yml").write_text(f"lang: {language}\n")
+        (tmp_path / f"handout/texts/{language}.yml").write_text(f"lang: {language}\n")
     monkeypatch.setattr(mobile_files, "PLUGIN_UTILS", tmp_path)
     assert mobile_files.texts_of("de") == ({"lang": "de"}, [])
     texts, (problem,) = mobile_files.texts_of("../en")

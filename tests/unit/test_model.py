@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.msp.charter_mail.plugins.plugin_utils import model, names
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.model import (
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office import model, names
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import (
     Machine,
     Policy,
     account_id,

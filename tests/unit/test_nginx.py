@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import nginx, site
-from ansible_collections.msp.charter_mail.plugins.module_utils.nginx import Clash, Listen, listen_on
+from ansible_collections.msp.charter_mail.plugins.module_utils.nginx import configuration, site
+from ansible_collections.msp.charter_mail.plugins.module_utils.nginx.configuration import Clash, Listen, listen_on
 
 OWN = "/etc/nginx/conf.d/charter-mail-acme.conf"
 MAIN = """user www-data; pid /run/other.pid;
@@ -27,7 +27,7 @@ def dump(**files: str) -> str:
 
 
 def others(*servers: str, port: int = 443) -> Any:
-    config = nginx.read(dump(**{f"sites-enabled__{number}": server for number, server in enumerate(servers)}))
+    config = configuration.read(dump(**{f"sites-enabled__{number}": server for number, server in enumerate(servers)}))
     listens, dual = listen_on(config, OWN, port)
     return [listen.address for listen in listens], dual
 
@@ -37,8 +37,8 @@ def server(*listens: str, more: str = "") -> str:
 
 
 def test_directives_outside_of_blocks() -> None:
-    assert nginx.read(dump()).main == {"user": "www-data", "pid": "/run/other.pid", "error_log": "/var/log/ngi nx.log"}
-    assert nginx.read("").main == {}
+    assert configuration.read(dump()).main == {"user": "www-data", "pid": "/run/other.pid", "error_log": "/var/log/ngi nx.log"}
+    assert configuration.read("").main == {}
 
 
 @pytest.mark.parametrize(
@@ -79,13 +79,15 @@ def test_a_socket_for_both_families() -> None:
 
 
 def test_included_listen_directives() -> None:
-    config = nginx.read(dump(snippets__tls="listen 443 ssl;", **{"sites-enabled__a": "server { include snippets/tls; server_name a; }"}))
-    assert config.servers == [nginx.Server("http", "/etc/nginx/sites-enabled/a", [Listen("0.0.0.0", (443, 443), ssl=True)], ["a"])]
+    config = configuration.read(
+        dump(snippets__tls="listen 443 ssl;", **{"sites-enabled__a": "server { include snippets/tls; server_name a; }"})
+    )
+    assert config.servers == [configuration.Server("http", "/etc/nginx/sites-enabled/a", [Listen("0.0.0.0", (443, 443), ssl=True)], ["a"])]
 
 
 def test_files_that_include_each_other_end() -> None:
     text = f"# configuration file /etc/nginx/nginx.conf:\n{MAIN}include /etc/nginx/nginx.conf; include *.conf;\n"
-    assert nginx.read(text, {"/etc/nginx/else.conf": "include nginx.conf;"}).main["user"] == "www-data"
+    assert configuration.read(text, {"/etc/nginx/else.conf": "include nginx.conf;"}).main["user"] == "www-data"
 
 
 def test_a_port_without_tls_stays_without() -> None:
@@ -101,7 +103,7 @@ def test_a_port_without_tls_stays_without() -> None:
 
 
 def test_a_port_of_another_part_of_nginx() -> None:
-    config = nginx.read(dump(**{"stream.d__a": "server { listen 443; proxy_pass 192.0.2.9:443; }"}))
+    config = configuration.read(dump(**{"stream.d__a": "server { listen 443; proxy_pass 192.0.2.9:443; }"}))
     with pytest.raises(Clash, match="port 443 is taken by the stream part of this nginx, in /etc/nginx/stream.d/a; write a port"):
         listen_on(config, OWN, 443)
     assert listen_on(config, OWN, 8443) == ([], False)
@@ -109,12 +111,12 @@ def test_a_port_of_another_part_of_nginx() -> None:
 
 def test_our_own_file_is_left_out_and_put_where_it_will_be_read() -> None:
     text = dump(**{"conf.d__charter-mail-acme.conf": server("443 ssl")})
-    assert listen_on(nginx.read(text), OWN, 443) == ([], False)
-    assert [one.file for one in nginx.read(dump(**{"sites-enabled__a": server("443 ssl")}), {OWN: server("443 ssl")}).servers] == [
+    assert listen_on(configuration.read(text), OWN, 443) == ([], False)
+    assert [one.file for one in configuration.read(dump(**{"sites-enabled__a": server("443 ssl")}), {OWN: server("443 ssl")}).servers] == [
         OWN,
         "/etc/nginx/sites-enabled/a",
     ]
-    assert OWN not in nginx.read(text.replace("conf.d/*.conf", "conf.d/*.vhost"), {OWN: ""}).files
+    assert OWN not in configuration.read(text.replace("conf.d/*.conf", "conf.d/*.vhost"), {OWN: ""}).files
 
 
 @pytest.mark.parametrize(
@@ -130,8 +132,8 @@ def test_our_own_file_is_left_out_and_put_where_it_will_be_read() -> None:
 )
 def test_whose_place_as_default_ours_would_take(file: str, listens: list[str], names: str, displaced: bool) -> None:
     mine = server("443 ssl", "192.0.2.7:443 ssl")
-    config = nginx.read(dump(**{file: server(*listens, more=f"server_name {names};")}), {OWN: mine})
-    found = nginx.displaced(config, OWN, 443)
+    config = configuration.read(dump(**{file: server(*listens, more=f"server_name {names};")}), {OWN: mine})
+    found = configuration.displaced(config, OWN, 443)
     assert bool(found) is displaced and (not found or found.file == f"/etc/nginx/{file.replace('__', '/')}")
 
 
@@ -139,8 +141,8 @@ def test_whose_place_as_default_ours_would_take(file: str, listens: list[str], n
     ("names", "nameless"), [("", True), ("_", True), ("'' _ 192.0.2.7", True), ("www.example.org", False), ("_ *.a", False)]
 )
 def test_sites_that_live_from_other_names(names: str, nameless: bool) -> None:
-    (one,) = nginx.read(dump(**{"sites-enabled__a": server("443", more=f"server_name {names};" if names else "")})).servers
-    assert nginx.is_nameless(one) is nameless
+    (one,) = configuration.read(dump(**{"sites-enabled__a": server("443", more=f"server_name {names};" if names else "")})).servers
+    assert configuration.is_nameless(one) is nameless
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "a/b", "/a", "a/", "a\\b", "a\0", "a\n", "\x7f"])

@@ -10,11 +10,11 @@ from typing import Any
 
 import jsonschema
 import pytest
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.differences import told
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.office_document import MOST_CHANGES, build, record_done
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.office_page import page
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.office_store import Store, StoreError
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.results import Place
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.files.differences import told
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.office_document import MOST_CHANGES, build, record_done
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.office_page import page
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.results import Place
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.store import Store, StoreError
 
 from tests.golden.test_screens import CASES, SHEET, WHEN, first, later, people, places, run, settled
 from tests.playbook import ROOT

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import prefs_js, stored
+from ansible_collections.msp.charter_mail.plugins.module_utils.stored import prefs_js
+from ansible_collections.msp.charter_mail.plugins.module_utils.stored.account import MAX_TEXT, Settings, Stored
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,8 +23,8 @@ def server(text: str) -> dict[str, Any] | None:
     return {"protocol": protocol, "host": host, "port": int(port), "security": security, "username": username}
 
 
-def account(email: str, incoming: str, outgoing: str, managed: bool = False) -> stored.Stored:
-    return stored.Stored(email, server(incoming), server(outgoing), managed)
+def account(email: str, incoming: str, outgoing: str, managed: bool = False) -> Stored:
+    return Stored(email, server(incoming), server(outgoing), managed)
 
 
 def one(value: str) -> Any:
@@ -150,7 +151,7 @@ def test_a_bad_statement_costs_itself_alone() -> None:
 
 
 def test_what_is_no_such_file_is_said_to_be_none() -> None:
-    assert prefs_js.accounts(b"") == stored.Settings([], [])
+    assert prefs_js.accounts(b"") == Settings([], [])
     assert prefs_js.accounts(b'{"json": 1}').problems
     assert prefs_js.accounts(b"\xff\xfe\x00\x01").problems
 
@@ -158,7 +159,7 @@ def test_what_is_no_such_file_is_said_to_be_none() -> None:
 def test_a_text_without_end_is_cut() -> None:
     prefs = {"mail.accountmanager.accounts": "a", "mail.account.a.server": "s", "mail.server.s.type": "imap"}
     ((_, incoming, _, _),) = prefs_js.accounts(write({**prefs, "mail.server.s.hostname": "x" * 5000})).accounts
-    assert incoming is not None and len(incoming["host"]) == stored.MAX_TEXT
+    assert incoming is not None and len(incoming["host"]) == MAX_TEXT
 
 
 @given(st.dictionaries(st.text(max_size=20), st.text() | st.integers(-(2**31), 2**31 - 1) | st.booleans()))

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.msp.charter_mail.plugins.callback.office import CallbackModule
-from ansible_collections.msp.charter_mail.plugins.plugin_utils import office_document
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.diagnosis import _FILES
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.results import OUTCOMES, Place, Results
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report import office_document
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.diagnosis import _FILES
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.results import OUTCOMES, Place, Results
 
 CFG = "/usr/lib/thunderbird/charter-mail.cfg"
 

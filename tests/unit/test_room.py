@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.plugin_utils import room_server
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.mobile import MANIFEST
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.room import Room, RoomError, guests
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.room_server import Server, base, in_url, transport
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout import room_server
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout.mobile import MANIFEST
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout.room import Room, RoomError, guests
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout.room_server import Server, base, in_url, transport
 
 from tests.unit.mobile_samples import DAY, ROOT, chain
 

@@ -7,7 +7,7 @@ import io
 import unicodedata
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.staff_sheet import COLUMNS, read_sheet
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.staff_sheet import COLUMNS, read_sheet
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import mbsyncrc, msmtprc
-from ansible_collections.msp.charter_mail.plugins.module_utils.stored import MAX_TEXT, Settings
-from ansible_collections.msp.charter_mail.plugins.plugin_utils import escape
+from ansible_collections.msp.charter_mail.plugins.module_utils.stored import mbsyncrc, msmtprc
+from ansible_collections.msp.charter_mail.plugins.module_utils.stored.account import MAX_TEXT, Settings
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats import escape
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -246,7 +246,7 @@ def test_any_bytes_are_read(words: list[bytes], between: bytes) -> None:
 
 SAMPLE = """
 import json, sys
-from ansible_collections.msp.charter_mail.plugins.module_utils import mbsyncrc, msmtprc, prefs_js, settings
+from ansible_collections.msp.charter_mail.plugins.module_utils.stored import find, mbsyncrc, msmtprc, prefs_js
 readers = {"prefs": prefs_js, "msmtp": msmtprc, "mbsync": mbsyncrc}
 for name, data in json.load(sys.stdin):
     print(json.dumps(readers[name].accounts(data.encode("latin-1"))))

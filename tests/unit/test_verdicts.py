@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.msp.charter_mail.plugins.module_utils import verdicts
-from ansible_collections.msp.charter_mail.plugins.plugin_utils import diagnosis
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.probe_settings import check
+from ansible_collections.msp.charter_mail.plugins.module_utils.servers import verdicts
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.probe_settings import check
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report import diagnosis
 from hypothesis import given
 from hypothesis import strategies as st
 

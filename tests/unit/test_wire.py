@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils import certificate, wire
+from ansible_collections.msp.charter_mail.plugins.module_utils.servers import certificate, wire
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.msp.charter_mail.plugins.plugin_utils import written
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office import written
 from jinja2 import Environment, FileSystemLoader
 
 from tests.playbook import ROOT

@@ -5,8 +5,8 @@
     ROOT/usr/bin/approve LOGIN FILE        what a person does: open the profile and press Install
     ROOT/usr/bin/sit LOGIN UID             who is at the screen; without arguments, nobody
 
-What it knows is in ROOT/var/db/mac-double. It speaks as the sources in plugins/module_utils/apple.py say that macOS does; it proves nothing
-about macOS itself.
+What it knows is in ROOT/var/db/mac-double. It speaks as the sources in plugins/module_utils/mac/answer.py say that macOS does; it proves
+nothing about macOS itself.
 """
 
 from __future__ import annotations

@@ -1,0 +1,318 @@
+# Copyright: charter-mail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""firewalld: which policies stop what this machine sends, and the ports that are added to them, where that overrides nothing.
+
+Within a policy firewalld looks at rich rules with a priority below 0, at those that deny, at ports and what else is allowed, at rich rules
+with a priority above 0, and then takes the policy's target (firewalld.richlanguage(5), and what firewalld makes of it in nftables).
+
+A port carries no comment in firewalld, so the ports that we added are remembered in a file. What was open before is not
+ours. Both the running and the permanent settings are changed, without a reload, which would drop what an administrator has
+changed in the running ones alone. Seen from firewalld 1.3.3 (Debian 12) and 2.3.1 (Debian 13).
+
+Runs on targets: Python 3.8, standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from typing import Callable, Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Set, Tuple
+
+from ansible_collections.msp.charter_mail.plugins.module_utils.firewall.host import MISSING, Failed, Host, Openings, Plan
+from ansible_collections.msp.charter_mail.plugins.module_utils.firewall.place import (
+    DOUBT,
+    MAKER,
+    NO,
+    PASSES,
+    PATH,
+    SOME,
+    STOPS,
+    YES,
+    Conditions,
+    Effect,
+    Place,
+    find,
+    told,
+)
+
+RECORD = "/var/lib/charter-mail/firewall.json"
+VERSION = 1
+RUNTIME, PERMANENT = "runtime", "permanent"
+
+Record = Dict[str, Dict[str, List[int]]]
+"""By policy: the ports we opened (RUNTIME), and those of them that we added to the permanent settings (PERMANENT)."""
+
+
+# Where the rules of a policy are, in their order; ours are among ALLOW.
+FIRST, DENY, ALLOW, LAST, TARGET = range(5)
+
+
+class Policy(NamedTuple):
+    """One policy as ``firewall-cmd --list-all-policies`` prints it.
+
+    ports: as written there (``587/tcp``, ``500-600/tcp``). allows: services and protocols. rich: rich rules.
+    """
+
+    active: bool
+    target: str
+    ingress: List[str]
+    egress: List[str]
+    ports: List[str]
+    allows: List[str]
+    rich: List[str]
+
+    @property
+    def outgoing(self) -> bool:
+        """It is at work on what this machine sends."""
+        return self.active and "HOST" in self.ingress and bool(self.egress)
+
+    @property
+    def restricting(self) -> bool:
+        """It is, and stops what it does not name."""
+        return self.outgoing and self.target in ("DROP", "REJECT")
+
+    def opens(self, port: int) -> bool:
+        """Is the port among those that are open?"""
+        return any(_covers(entry, port) for entry in self.ports)
+
+    def effects(self, port: int) -> List[Effect]:
+        """What the policy does to a connection to the port of another machine, without its list of ports."""
+        # A zone is a set of interfaces.
+        all_ways = Conditions() if "ANY" in self.egress else Conditions().also(PATH)
+        found = [effect for rule in self.rich for effect in _rich(rule, port, all_ways)]
+        if self.allows or self.ports:
+            found += [effect._replace(at=ALLOW) for effect in all_ways.also(NO, port=True).effects(PASSES)]
+        kind = {"ACCEPT": PASSES, "DROP": STOPS, "REJECT": STOPS}.get(self.target)
+        found += [effect._replace(at=TARGET) for effect in (all_ways.effects(kind) if kind else [])]
+        return sorted(found, key=lambda effect: effect.at)
+
+    def holds(self, port: int) -> bool:
+        """Is the port there by itself, as we add it?"""
+        return "%d/tcp" % port in self.ports
+
+
+def _covers(entry: str, port: int) -> bool:
+    found = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?/tcp", entry)
+    return bool(found and int(found.group(1)) <= port <= int(found.group(2) or found.group(1)))
+
+
+def _rich(rule: str, port: int, conditions: Conditions) -> List[Effect]:
+    """What a rich rule does, as firewall-cmd prints it."""
+    try:
+        words = shlex.split(rule)
+    except ValueError:
+        return [Effect(STOPS, False, way=DOUBT, at=LAST)]
+    # The first of a name: a limit has a value, too.
+    said = {word.partition("=")[0]: word.partition("=")[2] for word in reversed(words) if "=" in word}
+    action = next((word for word in words if word in ("accept", "drop", "reject")), "")
+    if not action:
+        return []
+    if "source" in words:
+        conditions = conditions.also(MAKER)
+    if "NOT" in words:
+        conditions = conditions.also(PATH)
+    if said.get("family") == "ipv6" or {"destination", "limit", "source-port"} & set(words):
+        conditions = conditions.also(SOME)
+    if "port" in words:
+        conditions = conditions.also(YES if _covers("%s/%s" % (said.get("port"), said.get("protocol")), port) else NO, port=True)
+    elif "protocol" in words:
+        conditions = conditions.also(YES if said.get("value") in ("tcp", "6") else NO)
+    elif "service" in words:
+        conditions = conditions.also(SOME)  # its ports are not looked up
+    elif "icmp-type" in words or "icmp-block" in words:
+        conditions = conditions.also(NO)
+    priority = int(said["priority"]) if re.fullmatch("-?[0-9]+", said.get("priority", "")) else 0
+    at = FIRST if priority < 0 else LAST if priority > 0 else ALLOW if action == "accept" else DENY
+    return [effect._replace(at=at) for effect in conditions.effects(PASSES if action == "accept" else STOPS)]
+
+
+def place(policies: Dict[str, Policy], name: str, port: int) -> Place:
+    """Where in the policy a port may be let out: within it from FIRST to TARGET."""
+    # Where another policy lets out by the way, this one shuts the other ways.
+    others = [policy for other, policy in policies.items() if other != name and policy.outgoing]
+    by_way = [effect for policy in others for effect in policy.effects(port) if effect.way and effect.kind != STOPS]
+    return find([*by_way, *policies[name].effects(port)])
+
+
+def read_policies(text: str, active: Sequence[str] = ()) -> Dict[str, Policy]:
+    """Understand ``firewall-cmd --list-all-policies``, with or without ``--permanent``. Raises Failed.
+
+    active: the names from :func:`read_active`. The word behind a name in the list says nothing: 1.3.3 puts it to all.
+    """
+    found: Dict[str, Dict[str, str]] = {}
+    current: Dict[str, str] = {}
+    rich: Dict[str, List[str]] = {}
+    rules: List[str] = []
+    for line in text.splitlines():
+        head = re.fullmatch(r"([^\s:]+)(?: \([^()]*\))?", line)
+        if head:
+            current = found.setdefault(head.group(1), {})
+            rules = rich.setdefault(head.group(1), [])
+        elif re.match(r"  [a-z-]", line):
+            key, _, value = line.strip().partition(":")
+            current[key] = value.strip()
+        elif line.strip().startswith("rule "):
+            rules.append(line.strip())
+    policies = {}
+    for name, keys in found.items():
+        if "target" not in keys:
+            raise Failed("firewall-cmd lists the policies in a form that is not understood here, so they were left alone")
+        ingress, egress, ports = (keys.get(key, "").split() for key in ("ingress-zones", "egress-zones", "ports"))
+        allows = [*keys.get("services", "").split(), *keys.get("protocols", "").split()]
+        policies[name] = Policy(name in active, keys["target"], ingress, egress, ports, allows, rich[name])
+    return policies
+
+
+def read_active(text: str) -> List[str]:
+    """Names of policies in what ``firewall-cmd --get-active-policies`` prints, each with its zones below it."""
+    return re.findall(r"^([^\s:]+)$", text, re.MULTILINE)
+
+
+def read_record(content: Optional[bytes]) -> Record:
+    """Understand the file we keep. Raises Failed: taken for empty, it would leave our ports open for ever."""
+    if content is None:
+        return {}
+    try:
+        data = json.loads(content.decode("utf-8"))
+        record: Record = data["firewalld"]
+        if data["version"] != VERSION:
+            raise Failed("%s was written by a newer version of this collection" % RECORD)
+        for scopes in record.values():
+            for scope, ports in scopes.items():
+                if scope not in (RUNTIME, PERMANENT) or not all(isinstance(port, int) for port in ports):
+                    raise TypeError
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise Failed("%s is damaged; take our ports out of firewalld by hand, then remove it" % RECORD) from None
+    return record
+
+
+def write_record(record: Record) -> Optional[bytes]:
+    """The file we keep; None when there is nothing to remember."""
+    kept = {name: {scope: ports for scope, ports in scopes.items() if ports} for name, scopes in record.items()}
+    kept = {name: scopes for name, scopes in kept.items() if scopes}
+    if not kept:
+        return None
+    return (json.dumps({"version": VERSION, "firewalld": kept}, indent=1, sort_keys=True) + "\n").encode("utf-8")
+
+
+class Change(NamedTuple):
+    """Ports to add to one policy, or to remove from it, in one scope."""
+
+    policy: str
+    scope: str
+    word: str
+    ports: List[int]
+
+    @property
+    def command(self) -> List[str]:
+        scope = ["--permanent"] if self.scope == PERMANENT else []
+        return ["firewall-cmd", *scope, "--policy=%s" % self.policy, *("--%s-port=%d/tcp" % (self.word, port) for port in self.ports)]
+
+
+class Decision(NamedTuple):
+    """What is to be done. ``record``: what we will have added afterwards."""
+
+    restricted: bool
+    before: Openings
+    after: Openings
+    notes: List[str]
+    changes: List[Change]
+    record: Record
+
+
+def decide(running: Dict[str, Policy], permanent: Dict[str, Policy], record: Record, ports: Sequence[int], shut: Sequence[int]) -> Decision:
+    """What is to be done so that those of ``ports`` are let through that are ``shut``, or that are open by us; the rest of ours goes."""
+    restricted = any(policy.restricting for policy in running.values())
+    decision = Decision(restricted, Openings({}, {}), Openings({}, {}), [], [], {})
+    for name, policy in running.items():
+        ours = {scope: frozenset(record.get(name, {}).get(scope, [])) for scope in (RUNTIME, PERMANENT)}
+        wanted, notes = _wanted(running, name, ours[RUNTIME], ports, shut)
+        decision.notes.extend(notes)
+        kept = {RUNTIME: wanted, PERMANENT: ours[PERMANENT] & wanted}
+        add = frozenset(port for port in wanted if not policy.opens(port))
+        remove = _held(policy, ours[RUNTIME] - wanted)
+        lasting = permanent.get(name)
+        if lasting:
+            add_lasting = frozenset(port for port in wanted if not lasting.opens(port))
+            remove_lasting = _held(lasting, ours[PERMANENT] - wanted)
+            kept[PERMANENT] |= add_lasting
+            # What the permanent settings open without us may be at work through a reload: it is not ours any more.
+            remove = frozenset(port for port in remove if port in remove_lasting or not lasting.opens(port))
+            _change(decision, name, PERMANENT, add_lasting, remove_lasting)
+            _tell(decision.before.lasting, name, _held(lasting, ours[PERMANENT]))
+            _tell(decision.after.lasting, name, _held(lasting, ours[PERMANENT]) - remove_lasting | add_lasting)
+        _change(decision, name, RUNTIME, add, remove)
+        _tell(decision.before.live, name, _held(policy, ours[RUNTIME]))
+        _tell(decision.after.live, name, _held(policy, ours[RUNTIME]) - remove | add)
+        decision.record[name] = {scope: sorted(numbers) for scope, numbers in kept.items()}
+    return decision._replace(restricted=restricted or bool(decision.notes))
+
+
+def _wanted(
+    policies: Dict[str, Policy], name: str, ours: FrozenSet[int], ports: Sequence[int], shut: Sequence[int]
+) -> Tuple[FrozenSet[int], List[str]]:
+    """The ports that are to be open by us in a policy, and what there is to say of those that are not."""
+    wanted: Set[int] = set()
+    bars: Dict[str, List[int]] = {}
+    for port in ports if policies[name].outgoing else []:
+        if (port in ours) if policies[name].opens(port) else (port in shut):
+            there = place(policies, name, port)
+            bar = there.bar(ALLOW)
+            if there.shut and not bar:
+                wanted.add(port)
+            elif there.shut or not any(place(policies, other, port).shut for other in policies if policies[other].outgoing):
+                bars.setdefault(bar, []).append(port)
+    return frozenset(wanted), [told("the policy %s" % name, bar, some) for bar, some in bars.items() if bar]
+
+
+def _held(policy: Policy, ours: FrozenSet[int]) -> FrozenSet[int]:
+    return frozenset(port for port in ours if policy.holds(port))
+
+
+def _change(decision: Decision, name: str, scope: str, add: FrozenSet[int], remove: FrozenSet[int]) -> None:
+    for word, numbers in (("add", add), ("remove", remove)):
+        if numbers:
+            decision.changes.append(Change(name, scope, word, sorted(numbers)))
+
+
+def _tell(openings: Dict[str, List[int]], place: str, ports: FrozenSet[int]) -> None:
+    if ports:
+        openings[place] = sorted(ports)
+
+
+def plan(host: Host, ports: Sequence[int], shut: Sequence[int]) -> Optional[Plan]:
+    """Look at the machine; None where firewalld is missing. Raises Failed."""
+    code, out, _err = host.run(("firewall-cmd", "--state"), "")
+    if code == MISSING:
+        return None
+    content = host.read(RECORD)
+    record = read_record(content)
+    if code or out.strip() != "running":
+        notes = ["firewalld is not running, so the ports that were opened in it earlier stay in its settings"] if record else []
+        return Plan(False, False, Openings({}, {}), Openings({}, {}), notes, [])
+    active = read_active(_ask(host, "--get-active-policies"))
+    running = read_policies(_ask(host, "--list-all-policies"), active)
+    permanent = read_policies(_ask(host, "--permanent", "--list-all-policies"))
+    decision = decide(running, permanent, record, ports, shut)
+    final = write_record(decision.record)
+    steps: List[Callable[[], None]] = []
+    if decision.changes or final != content:
+        steps.append(lambda: _apply(host, decision, record, final))
+    return Plan(True, decision.restricted, decision.before, decision.after, decision.notes, steps)
+
+
+def _ask(host: Host, *options: str) -> str:
+    return host.ask(["firewall-cmd", *options]) or ""
+
+
+def _apply(host: Host, decision: Decision, record: Record, final: Optional[bytes]) -> None:
+    # What we add is remembered first: an interrupted run must not leave ports that nobody remembers.
+    names = sorted(set(record) | set(decision.record))
+    sources = (record, decision.record)
+    scopes = (RUNTIME, PERMANENT)
+    both = {name: {scope: sorted({p for data in sources for p in data.get(name, {}).get(scope, [])}) for scope in scopes} for name in names}
+    host.write(RECORD, write_record(both))
+    for change in decision.changes:
+        host.do(change.command)
+    host.write(RECORD, final)
