@@ -17,16 +17,7 @@ TEXT = st.text(st.characters(exclude_categories=("Cc", "Zl", "Zp", "Cs")), max_s
 # RFC 5321 4.1.2 Atom, dot and at sign: what an address is made of here.
 ADDRESS = st.text("abcxyz0129.!#$%&'*+/=?^_`{|}~-@", max_size=40)
 AWKWARD = 'O\'Brien, "Zoë" \\ 名前 100% $HOME ${from} `id` {{ 7*7 }} %40 # x; y\\'
-ALL = [
-    escape.msmtp_value,
-    escape.mbsync_value,
-    escape.neomutt_value,
-    escape.neomutt_command,
-    escape.neomutt_pattern,
-    escape.url_part,
-    escape.aerc_value,
-    escape.display_name,
-]
+ALL = list(escape.FORMATS.values())
 
 
 def msmtp(line: str) -> str:

@@ -71,7 +71,7 @@ def person(login: str, *accounts: Any) -> Any:
 
 def script(people: list[Any], adopt: bool = False) -> str:
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=False)  # it is JavaScript
-    environment.filters["msp.charter_mail.to_thunderbird_accounts"] = thunderbird.people_json
+    environment.filters["msp.charter_mail.to_thunderbird"] = thunderbird.people_json
     return environment.get_template("charter-mail.cfg.j2").render(people=people, mail_managed_header="Header", adopt=str(adopt).lower())
 
 

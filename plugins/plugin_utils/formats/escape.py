@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 import urllib.parse
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 # msmtp 1.8.23 to 1.8.33 src/conf.c LINEBUFSIZE 501: a longer line is refused. 32 are left for the setting's name.
 MSMTP_LONGEST = 501 - 2 - 32
@@ -104,3 +106,18 @@ def display_name(text: str) -> str:
     r"""The name part of a From header (RFC 5322 3.4) as a quoted-string (3.2.4), other than ASCII unencoded (RFC 6532)."""
     escaped = plain(text).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+FORMATS: Mapping[str, Callable[[str], str]] = MappingProxyType(
+    {
+        "msmtprc": msmtp_value,
+        "mbsyncrc": mbsync_value,
+        "neomuttrc": neomutt_value,
+        "neomuttrc_command": neomutt_command,
+        "neomuttrc_pattern": neomutt_pattern,
+        "aerc": aerc_value,
+        "url": url_part,
+        "display_name": display_name,
+    }
+)
+"""What the filter as_value knows."""
