@@ -51,10 +51,10 @@ from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.utils.display import Display
 
 from ..module_utils.masking import inert
-from ..plugin_utils.office.cells import index_of, machine_of
+from ..plugin_utils.office import lists
 from ..plugin_utils.office.folder import HOSTS, SHEETS, is_second_sheet, office_of, sheets
-from ..plugin_utils.office.names import composed, group_of
-from ..plugin_utils.office.problem import Problem, cell, merged
+from ..plugin_utils.office.names import group_of
+from ..plugin_utils.office.problem import Problem
 from ..plugin_utils.office.programs import PLATFORMS
 from ..plugin_utils.office.staff_sheet import Sheet, read_sheet
 
@@ -62,7 +62,6 @@ display = Display()
 
 # Ansible looks through all children of a group whenever one is added.
 MOST_CHILDREN = 1000
-_VAULT = b"$ANSIBLE_VAULT"
 
 
 class InventoryModule(BaseInventoryPlugin):
@@ -87,37 +86,16 @@ class InventoryModule(BaseInventoryPlugin):
                 display.warning(f"{inert(path)} is not read: the list of an office is called {', '.join(SHEETS[:-1])} or {SHEETS[-1]}")
             return
         sheet = _read(place, loader)
-        problems = [*sheet.problems, *_two(office, place), *_wrong_sources(sources, place), *self._hand_out(sheet)]
+        theirs, unclear = lists.hand_out(sheet.rows, inventory.hosts)
+        problems = lists.keep(path, sheet, [*sheet.problems, *_two(office, place), *_wrong_sources(sources, place), *unclear]).problems
         known = inventory.groups["all"].get_vars().get("mail_staff_sheets", [])
-        entry = {"path": path, "rows": sheet.rows, "problems": merged(problems), "notes": sheet.notes}
-        inventory.set_variable("all", "mail_staff_sheets", [*known, entry])
+        inventory.set_variable("all", "mail_staff_sheets", [*known, path])
+        for name, rows in theirs.items():
+            inventory.set_variable(name, "mail_staff", rows)
         self._add_groups(sheet)
         # Our playbooks tell all of them, once.
         if problems and not _is_told():
             display.warning(f"{inert(path)} cannot be used as it is, no playbook of this collection will run with it: {problems[0]}")
-
-    def _hand_out(self, sheet: Sheet) -> list[Problem]:
-        """Give every machine the rows of its people. What may be two machines is a problem."""
-        # Two spellings of an accent are one name: the machine's own is what is meant.
-        spelt = {composed(name): name for name in self.inventory.hosts}
-        index = index_of(spelt)
-        rows: dict[str, list[dict[str, str]]] = {name: [] for name in self.inventory.hosts}
-        found: list[Problem] = []
-        for row in sheet.rows:
-            names = []
-            for word in row["machines"].split():
-                fitting = machine_of(word, index)
-                if len(fitting) > 1:
-                    what = f"{cell(word, fitting)} may be {' or '.join(sorted(fitting))}; write the whole name as in {HOSTS}"
-                    found.append(Problem(row["source"], row["address"], "column machines", what))
-                names.append(spelt[fitting[0]] if len(fitting) == 1 else word)
-            row["machines"] = " ".join(dict.fromkeys(names))
-            for name in dict.fromkeys(names):
-                if name in rows:
-                    rows[name].append(row)
-        for name, mine in rows.items():
-            self.inventory.set_variable(name, "mail_staff", mine)
-        return found
 
     def _add_groups(self, sheet: Sheet) -> None:
         # A play for a group that an office has no machine in is skipped without a warning.
@@ -183,7 +161,7 @@ def _wrong_sources(sources: list[Path], sheet: Path) -> list[Problem]:
 def _read(path: Path, loader: DataLoader) -> Sheet:
     try:
         data = path.read_bytes()
-        if data.startswith(_VAULT):
+        if data.startswith(lists.VAULT):
             # As bytes, for the sheet's own judgement of what it is written in.
             data = loader.get_text_file_contents(str(path), encoding="latin-1").encode("latin-1")
     except OSError as error:

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...module_utils.masking import inert
 from .folder import SHEETS, is_office, second_sheets
 from .folder import sheets as lists
+from .lists import recall
 from .model import Machine, Policy
 from .programs import PLATFORMS
 
@@ -30,7 +31,7 @@ class Office(NamedTuple):
 
     name: str
     folder: Path | None
-    rows: list[Mapping[str, Any]]
+    rows: Sequence[Mapping[str, Any]]
     problems: list[str]
     notes: list[str] = []  # noqa: RUF012  # never changed
 
@@ -42,14 +43,14 @@ def find_office(variables: Mapping[str, Any], owns: Mapping[str, Mapping[str, An
     """
     sheets = variables.get("mail_staff_sheets", [])
     sources = [Path(source) for source in variables.get("ansible_inventory_sources") or []]
-    paths = [*(Path(sheet["path"]) for sheet in sheets), *sources]
+    paths = [*(Path(sheet) for sheet in sheets), *sources]
     folders = sorted({folder for path in paths if is_office(folder := (path if path.is_dir() else path.parent).resolve())})
     if len(folders) > 1:
         what = f"more than one office is loaded: {', '.join(map(str, folders))}. Run them one after the other, each with its own -i."
         return Office("", None, [], [inert(what)])
     if sheets:
-        folder = Path(sheets[0]["path"]).resolve().parent
-        return Office(folder.name, folder, sheets[0]["rows"], sheets[0]["problems"], sheets[0].get("notes", []))
+        folder = Path(sheets[0]).resolve().parent
+        return Office(folder.name, folder, *recall(str(sheets[0]), owns))
     folder = folders[0] if folders else Path("<office>")
     office = Office(folder.name, folder, [], []) if folders else Office("office", None, [], [])
     if folders and (there := lists(folder)):
