@@ -7,9 +7,9 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ..plugin_utils.files.comparison import compare
 from ..plugin_utils.office.plain import plain
 from ..plugin_utils.report import diagnosis
-from ..plugin_utils.report.comparison import compare
 
 
 class ActionModule(ActionBase):
@@ -24,7 +24,7 @@ class ActionModule(ActionBase):
                 "people": {"type": "list", "elements": "dict", "default": []},
                 "probe": {"type": "dict", "default": {}},
                 "stored": {"type": "dict", "default": {}},
-                "written": {"type": "dict", "default": {}},
+                "written": {"type": "dict"},
                 "left_out": {"type": "dict", "options": {"platform": {"type": "str"}, "people": {"type": "list", "elements": "str"}}},
                 "dir": {"type": "str", "required": True},
             },

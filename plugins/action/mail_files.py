@@ -14,8 +14,10 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
-from ansible_collections.msp.charter_mail.plugins.module_utils.files.payload import pack
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.files.file_table import (
+
+from ..module_utils.files.payload import pack
+from ..plugin_utils.files import evidence
+from ..plugin_utils.files.file_table import (
     HEADER,
     Entry,
     TableError,
@@ -23,12 +25,11 @@ from ansible_collections.msp.charter_mail.plugins.plugin_utils.files.file_table 
     expand,
     wanted,
 )
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.plain import plain
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.report import evidence
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.results import FAILED
+from ..plugin_utils.office.plain import plain
+from ..plugin_utils.report.results import FAILED
 
 _OPTIONS = frozenset(
-    ("name", "people", "root", "platform", "take_over", "backups", "remember", "secrets", "files", "evidence", "installs"),
+    ("people", "root", "platform", "take_over", "backups", "remember", "secrets", "files", "evidence", "installs"),
 )
 _PLATFORMS = ("linux", "macos", "windows")
 
@@ -98,14 +99,16 @@ class ActionModule(ActionBase):
             proofs = evidence_rows(options["evidence"])
         except TableError as error:
             raise AnsibleActionFail("\n".join(error.problems)) from error
-        rendered = [entry for entry in entries if not entry.src]
-        for entry, text in zip(rendered, self._render(rendered, task_vars), strict=True):
-            entry.data["content"] = text
+        unwritten = self._render([entry for entry in entries if not entry.src], task_vars)
         self._read([entry for entry in entries if entry.src])
+        # Of a program that could not be rendered nothing is touched: one file less would be one to remove.
+        programs = [name for name in dict.fromkeys(row["program"] for row in options["files"]) if name not in unwritten]
+        proofs = [row for row in proofs if row["program"] not in unwritten]
         data = {
-            **{key: options[key] for key in ("name", "root", "platform", "take_over", "backups", "remember")},
-            "people": wanted(options["people"], [*options["files"], *proofs]),
-            "files": [entry.data for entry in entries],
+            **{key: options[key] for key in ("root", "platform", "take_over", "backups", "remember")},
+            "programs": programs,
+            "people": wanted(options["people"], [*({"program": name} for name in programs), *proofs]),
+            "files": [entry.data for entry in entries if entry.data["program"] in programs],
             "evidence": [row["program"] for row in proofs],
         }
         result: dict[str, Any] = self._execute_module(
@@ -117,8 +120,12 @@ class ActionModule(ActionBase):
         if "files" in result:
             stored = result.pop("stored", {})
             found = evidence.judge(options["people"], proofs, stored, result["files"], self._task.check_mode)
-            programs = list(dict.fromkeys(row["program"] for row in options["files"]))
-            more = [*evidence.not_there(options["people"], programs, options["installs"], stored.get("sandboxed", [])), *found.outcomes]
+            failed = [evidence.outcome(name, name, _addresses(entries, name), "failed", problem) for name, problem in unwritten.items()]
+            more = [
+                *failed,
+                *evidence.not_there(options["people"], programs, options["installs"], stored.get("sandboxed", [])),
+                *found.outcomes,
+            ]
             result["files"] += more
             result["evidence"] = found.verified
             if wrong := [entry for entry in more if entry["state"] in FAILED]:
@@ -126,18 +133,16 @@ class ActionModule(ActionBase):
                 result.update(failed=True, msg="; ".join(filter(None, [str(result["msg"]) if result.get("failed") else "", said])))
         return result
 
-    def _render(self, entries: list[Entry], task_vars: Mapping[str, Any]) -> list[str]:
+    def _render(self, entries: list[Entry], task_vars: Mapping[str, Any]) -> dict[str, str]:
+        """Fill in what the templates make. Programs of which one could not: why. One program holds up no other."""
         renderer = Renderer(self, task_vars)
-        texts: list[str] = []
-        problems: list[str] = []
+        problems: dict[str, list[str]] = {}
         for entry in entries:
             try:
-                texts.append(renderer.render(entry.template, entry.variables))
+                entry.data["content"] = renderer.render(entry.template, entry.variables)
             except AnsibleError as error:
-                problems.append(f"{entry.template} for {entry.about}: {error}")
-        if problems:
-            raise AnsibleActionFail("\n".join(problems[:20]))
-        return texts
+                problems.setdefault(entry.data["program"], []).append(f"{entry.template} for {entry.about}: {error}")
+        return {program: "; ".join(found[:20]) for program, found in problems.items()}
 
     def _read(self, entries: list[Entry]) -> None:
         """Take over the bytes of files of the controller."""
@@ -162,8 +167,6 @@ class ActionModule(ActionBase):
         if args.get("people") is None:
             # Nobody known is not the same as nobody there: the second removes every file.
             problems.append("people is not defined; an empty list says that nobody is left on this machine")
-        if not isinstance(args.get("name"), str) or not args["name"]:
-            problems.append("name is missing")
         if args.get("files") is None:
             problems.append("files is missing")
         root = args.get("root") or ""
@@ -191,7 +194,6 @@ class ActionModule(ActionBase):
         if problems:
             raise AnsibleActionFail("\n".join(problems))
         return {
-            "name": args["name"],
             "people": args["people"],
             "files": args["files"],
             "root": os.path.normpath(root) if root.strip("/") else "",
@@ -203,3 +205,7 @@ class ActionModule(ActionBase):
             "evidence": args.get("evidence") or [],
             "installs": args.get("installs") or {},
         }
+
+
+def _addresses(entries: list[Entry], program: str) -> list[str]:
+    return sorted({address for entry in entries if entry.data["program"] == program for address in entry.data["people"]})

@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsiblePromptInterrupt, AnsiblePromptNoninteractive
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.msp.charter_mail.plugins.module_utils.files.payload import pack
 
-from ..plugin_utils.office.endpoints import Endpoint, choose_port, endpoints, shut_ports, with_users
-from ..plugin_utils.office.model import Account, Policy, resolve_people
+from ..module_utils.files.payload import pack
+from ..plugin_utils.office.endpoints import Endpoint, Look
+from ..plugin_utils.office.model import Policy
 from ..plugin_utils.office.plain import plain
 
 display = Display()
@@ -35,45 +34,46 @@ class ActionModule(ActionBase):
                 "login": {"type": "bool", "default": False},
             }
         )
-        policy, rows = Policy.of(plain(arguments["policy"])), plain(arguments["rows"])
-        people = resolve_people(rows, policy)
-        wanted = endpoints(people, policy)
-        if not wanted:
-            return {"changed": False, "endpoints": [], "smtp_port": policy.smtp_port, "smtp_choice": "", "shut": []}
-        module_args: dict[str, Any] = {
-            "endpoints": [dict(end) for end in wanted],
-            "interceptors": plain(arguments["interceptors"]),
-            "timeout": arguments["timeout"],
-        }
-        if arguments["login"]:
-            module_args["logins"] = pack({"logins": self._logins([a for person in people for a in person["accounts"]], wanted, task_vars)})
+        look = Look(plain(arguments["rows"]), Policy.of(plain(arguments["policy"])))
+        if not look.endpoints:
+            return {"changed": False, **look.result([])}
+        asked = module_args(self, look, plain(arguments), task_vars or {})
         result: dict[str, Any] = self._execute_module(
-            module_name="msp.charter_mail.mail_probe", module_args=module_args, task_vars=task_vars or {}
+            module_name="msp.charter_mail.mail_probe", module_args=asked, task_vars=task_vars or {}
         )
         result.pop("invocation", None)
         if "endpoints" in result:
-            port, choice = choose_port(result["endpoints"], policy)
-            chosen = endpoints(resolve_people(rows, dataclasses.replace(policy, smtp_port=port)), policy)
-            result["shut"] = shut_ports(result["endpoints"])
-            result.update(endpoints=with_users(result["endpoints"], chosen), smtp_port=port, smtp_choice=choice)
+            result |= look.result(result["endpoints"])
         return result
 
-    def _logins(self, accounts: list[Account], wanted: list[Endpoint], task_vars: dict[str, Any] | None) -> list[dict[str, Any]]:
-        """Ask for every mailbox's password. Nobody is there to answer in a scheduled run, which is what keeps it out of one."""
-        if not self._is_pipelining_enabled("new", False):
+
+def module_args(action: ActionBase, look: Look, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+    """What the module on the machine is told. options: interceptors, timeout, login. Raises AnsibleActionFail."""
+    given: dict[str, Any] = {
+        "endpoints": [dict(end) for end in look.endpoints],
+        "interceptors": options["interceptors"],
+        "timeout": options["timeout"],
+    }
+    if options["login"]:
+        if not action._is_pipelining_enabled("new", False):
             # Else the module, with the passwords in it, is a file on the machine for a moment.
             raise AnsibleActionFail(
                 "signing in needs pipelining, so that no password is ever in a file: set pipelining = true below [ssh_connection]"
             )
-        machine = (task_vars or {}).get("inventory_hostname", "")
-        logins = []
-        for account in accounts:
-            password = _ask(f"Password of {account['address']}, for a try from {machine} (empty: leave out): ")
-            if password:
-                servers = [account["incoming"], account["outgoing"]]
-                places = [_index(wanted, server["host"], server["port"]) for server in servers]
-                logins.append({"username": account["incoming"]["username"], "password": password, "endpoints": places})
-        return logins
+        given["logins"] = pack({"logins": _logins(look, task_vars.get("inventory_hostname", ""))})
+    return given
+
+
+def _logins(look: Look, machine: str) -> list[dict[str, Any]]:
+    """Ask for every mailbox's password. Nobody is there to answer in a scheduled run, which is what keeps it out of one."""
+    logins = []
+    for account in [account for person in look.people for account in person["accounts"]]:
+        password = _ask(f"Password of {account['address']}, for a try from {machine} (empty: leave out): ")
+        if password:
+            servers = [account["incoming"], account["outgoing"]]
+            places = [_index(look.endpoints, server["host"], server["port"]) for server in servers]
+            logins.append({"username": account["incoming"]["username"], "password": password, "endpoints": places})
+    return logins
 
 
 def _index(wanted: Iterable[Endpoint], host: str, port: int) -> int:

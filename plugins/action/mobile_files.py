@@ -32,8 +32,8 @@ from ..plugin_utils.office.loaded import Office, find_machines, find_office, pol
 from ..plugin_utils.office.model import DeviceOwner, Machine, check_office, device_owners
 from ..plugin_utils.office.plain import plain
 from ..plugin_utils.office.problem import Problem, counted, merged, printable, quoted
-from ..plugin_utils.office.survey import mailbox
-from ..plugin_utils.report.results import Key, Results
+from ..plugin_utils.office.survey import Key, mailbox
+from ..plugin_utils.report.results import Results
 from ..plugin_utils.report.store import DIR, DIR_SAID, StoreError
 from ..plugin_utils.report.store import Store as Memory
 
@@ -44,8 +44,7 @@ PLUGIN_UTILS = Path(mobile.__file__).parents[1]
 PROGRESS = 15
 # What roles of the same run have left with the machines: the module, and the name of its result.
 _RESULTS = (
-    ("mail_files", "thunderbird_result"),
-    ("mail_files", "terminal_result"),
+    ("mail_files", "programs_result"),
     ("mail_files", "__apple_mail_written"),
     ("apple_profiles", "apple_mail_result"),
 )

@@ -20,8 +20,8 @@ options:
     required: true
   format:
     description:
-      - V(msmtprc), V(mbsyncrc), V(aerc) are values of those files, V(neomuttrc) is a word, V(neomuttrc_command) a shell command whose output is
-        the value of a C(set), V(neomuttrc_pattern) a regular expression that finds the text in mailbox addresses.
+      - V(msmtprc), V(mbsyncrc), V(aerc) are values of those files, V(neomuttrc) is a word, V(neomuttrc_command) a shell command whose
+        output is the value of a C(set), V(neomuttrc_pattern) a regular expression that finds the text in mailbox addresses.
       - V(url) is a part of a URL, V(display_name) the name part of a From header.
     type: str
     required: true

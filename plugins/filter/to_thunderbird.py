@@ -9,9 +9,11 @@ short_description: Accounts as what Thunderbird reads
 version_added: 0.1.0
 author: charter-mail contributors
 description:
-  - Without a domain, people's accounts as the JSON block of the AutoConfig script, a valid JavaScript expression, pure ASCII, one person a line.
-  - With a domain, its accounts as the element C(clientConfig), version 1.1, without XML declaration. Mail programs read it when a person adds an
-    account by hand. IMAP comes before POP; of several servers the one that most accounts use comes first. Mail stays on a POP server.
+  - Without a domain, people's accounts as the JSON block of the AutoConfig script, a valid JavaScript expression, pure ASCII, one person
+    a line.
+  - With a domain, its accounts as the element C(clientConfig), version 1.1, without XML declaration. Mail programs read it when a person
+    adds an account by hand. IMAP comes before POP; of several servers the one that most accounts use comes first. Mail
+    stays on a POP server.
   - Holds no password.
 positional: _input, domain
 options:

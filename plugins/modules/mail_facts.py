@@ -11,7 +11,7 @@ short_description: Look which people and mail programs a machine has
 version_added: 0.1.0
 author: charter-mail contributors
 description:
-  - One round trip for all logins and programs. Changes nothing.
+  - One round trip for all logins, programs and servers. Changes nothing.
   - Programs are asked for their version as user C(nobody), for at most five seconds each. Thunderbird is not started;
     its version is read from its C(application.ini).
 options:
@@ -40,6 +40,36 @@ options:
     type: str
     choices: [linux, macos, windows]
     default: linux
+  servers:
+    description: Look at the mail servers of the machine's people as well, as M(msp.charter_mail.mail_probe) does, in the same round trip.
+    type: dict
+    suboptions:
+      rows:
+        description: As for M(msp.charter_mail.mail_probe).
+        type: list
+        elements: dict
+        required: true
+      policy:
+        description: As for M(msp.charter_mail.mail_probe).
+        type: dict
+        required: true
+      interceptors:
+        description: As for M(msp.charter_mail.mail_probe).
+        type: list
+        elements: dict
+        required: true
+      timeout:
+        description: As for M(msp.charter_mail.mail_probe).
+        type: int
+        default: 20
+      login:
+        description: As for M(msp.charter_mail.mail_probe).
+        type: bool
+        default: false
+      require:
+        description: Whether the task fails where a server that somebody needs cannot be used.
+        type: bool
+        default: false
 attributes:
   check_mode:
     description: Does the same.
@@ -81,6 +111,10 @@ remembered:
   returned: always
   type: dict
   sample: {smtp_port: 465}
+probe:
+  description: What M(msp.charter_mail.mail_probe) returns.
+  returned: with O(servers)
+  type: dict
 system:
   description: What the machine calls its system, like C(uname -s).
   returned: always
@@ -93,6 +127,7 @@ from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.msp.charter_mail.plugins.module_utils.files import machine, payload, persons, store, units
+from ansible_collections.msp.charter_mail.plugins.module_utils.servers import probe
 from ansible_collections.msp.charter_mail.plugins.module_utils.stored import programs
 
 
@@ -100,13 +135,26 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "logins": {"type": "list", "elements": "str", "default": []},
-            "packages": {"type": "list", "elements": "str", "choices": list(programs.KNOWN), "default": list(programs.KNOWN)},
+            # By program, what has it say its version.
+            "packages": {"type": "dict", "required": True},
             "directories": {"type": "dict", "default": {}},
             "root": {"type": "str", "default": ""},
             "platform": {"type": "str", "choices": ["linux", "macos", "windows"], "default": "linux"},
+            # As for mail_probe.
+            "probe": {
+                "type": "dict",
+                "options": {
+                    "endpoints": {"type": "list", "elements": "dict", "required": True},
+                    "interceptors": {"type": "list", "elements": "dict", "required": True},
+                    "timeout": {"type": "float", "required": True},
+                    "logins": {"type": "str", "no_log": True},
+                },
+            },
         },
         supports_check_mode=True,
     )
+    # Side by side: each waits for others most of the time.
+    looking = probe.beside(*probe.arguments(module.params["probe"])) if module.params["probe"] else None
     root = module.params["root"].rstrip("/")
     platform = module.params["platform"]
     try:
@@ -114,14 +162,19 @@ def main() -> None:
     except store.StoreError as error:
         module.fail_json(msg=units.printable(str(error)))
     addresses = {address for records in state.sets.values() for record in records for address in record["people"]}
-    module.exit_json(
-        changed=False,
-        logins={login: _login(login, root, platform) for login in module.params["logins"]},
-        programs={name: _program(name, root, platform, module.params["directories"].get(name) or "") for name in module.params["packages"]},
-        people=sorted(addresses),
-        remembered=state.remembered,
-        system=os.uname().sysname,
-    )
+    found = {
+        "logins": {login: _login(login, root, platform) for login in module.params["logins"]},
+        "programs": {
+            name: _program(name, root, platform, module.params["directories"].get(name) or "", flag)
+            for name, flag in module.params["packages"].items()
+        },
+        "people": sorted(addresses),
+        "remembered": state.remembered,
+        "system": os.uname().sysname,
+    }
+    if looking:
+        found["endpoints"] = looking()
+    module.exit_json(changed=False, **found)
 
 
 def _login(login: str, root: str, platform: str) -> Dict[str, Any]:
@@ -135,10 +188,10 @@ def _login(login: str, root: str, platform: str) -> Dict[str, Any]:
     return {"exists": True, "uid": person.uid, "gid": person.gid, "home": person.home}
 
 
-def _program(name: str, root: str, platform: str, directory: str) -> Dict[str, Any]:
+def _program(name: str, root: str, platform: str, directory: str, flag: str) -> Dict[str, Any]:
     if root:
         return {"installed": None, "version": None, "path": None}
-    found: Dict[str, Any] = programs.look(name, platform, directory)
+    found: Dict[str, Any] = programs.look(name, platform, directory, flag)
     return found
 
 

@@ -21,11 +21,6 @@ description:
   - The files of one person and one program are written all or not at all; what was already replaced is put back on
     an error.
 options:
-  name:
-    description: Name of this set of files, usually the name of the role. Files that an earlier run of the same set
-      wrote and this run does not declare are removed.
-    type: str
-    required: true
   people:
     description:
       - The people of this machine with their resolved accounts.
@@ -68,7 +63,9 @@ options:
     elements: str
     default: []
   files:
-    description: The table. Written in this order, removed in the reverse order.
+    description:
+      - The table. Written in this order, removed in the reverse order.
+      - Files that an earlier run wrote for a program of the table, and that this run does not declare, are removed.
     type: list
     elements: dict
     required: true
@@ -225,7 +222,6 @@ notes:
 EXAMPLES = r"""
 - name: Write the people's terminal mail settings
   msp.charter_mail.mail_files:
-    name: terminal
     people: "{{ mail_people }}"
     files:
       - program: msmtp
@@ -238,7 +234,6 @@ EXAMPLES = r"""
 
 - name: Register the profile in a file that Thunderbird writes as well, and see whether Thunderbird took it up
   msp.charter_mail.mail_files:
-    name: thunderbird
     people: "{{ mail_people }}"
     files:
       - program: thunderbird
@@ -313,6 +308,7 @@ from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.msp.charter_mail.plugins.module_utils.files import machine, payload, store, units
+from ansible_collections.msp.charter_mail.plugins.module_utils.stored import find
 
 
 def main() -> None:
@@ -326,7 +322,7 @@ def main() -> None:
     os.umask(0o077)
     data = payload.unpack(module.params["payload"])
     options = machine.Options(
-        name=data["name"],
+        programs=data["programs"],
         root=data["root"],
         platform=data["platform"],
         take_over=data["take_over"],
@@ -341,7 +337,7 @@ def main() -> None:
     try:
         run = machine.Machine(options, files)
         run.apply(data["files"])
-        stored = run.stored(data["evidence"])
+        stored = find.look(run.answering(data["evidence"]), data["evidence"], options.root, options.platform)
     except store.StoreError as error:
         module.fail_json(msg=units.printable(str(error)), changed=any(outcome["changed"] for outcome in files), files=files)
     result = {

@@ -162,7 +162,6 @@ shut:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.msp.charter_mail.plugins.module_utils.files import payload
 from ansible_collections.msp.charter_mail.plugins.module_utils.servers import probe, wire
 
 
@@ -177,15 +176,10 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    endpoints = module.params["endpoints"]
-    unknown = sorted({str(each.get("service")) for each in endpoints} - set(wire.DIALOGS))
+    unknown = sorted({str(each.get("service")) for each in module.params["endpoints"]} - set(wire.DIALOGS))
     if unknown:
         module.fail_json(msg="endpoints: service %s is none of %s" % (unknown[0], ", ".join(sorted(wire.DIALOGS))))
-    logins = []
-    if module.params["logins"]:
-        logins = [probe.Login(**each) for each in payload.unpack(module.params["logins"])["logins"]]
-    results = probe.probe(endpoints, module.params["interceptors"], module.params["timeout"], logins)
-    module.exit_json(changed=False, endpoints=results)
+    module.exit_json(changed=False, endpoints=probe.probe(*probe.arguments(module.params)))
 
 
 if __name__ == "__main__":

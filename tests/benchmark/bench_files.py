@@ -181,7 +181,6 @@ def measure(
 def mail_files(root: Path, count: int) -> dict[str, Any]:
     return {
         "msp.charter_mail.mail_files": {
-            "name": "bench",
             "root": str(root),
             "people": people(count),
             "files": [{"program": "msmtp", "dest": ".msmtprc", "template": "rc.j2"}],

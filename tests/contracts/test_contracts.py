@@ -16,7 +16,7 @@ from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.programs i
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
-CLIENTS = [role for role in ROLES if role.name in {program.role for program in PROGRAMS.values()}]
+PROGRAM_ROWS = sorted((ROOT / "roles/programs/vars/main").glob("*.yml"))
 PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
 TEMPLATES = sorted(ROOT.glob("roles/*/templates/**/*.j2"))
 
@@ -35,8 +35,8 @@ def name(path: Path) -> str:
 
 @pytest.mark.parametrize("role", ROLES, ids=name)
 def test_defaults_and_argument_specs_are_one_interface(role: Path) -> None:
-    path = role / "defaults/main.yml"
-    defaults = load(path) or {} if path.exists() else {}
+    paths = [*role.glob("defaults/main.yml"), *role.glob("defaults/main/*.yml")]
+    defaults = {name: value for path in paths for name, value in load(path).items()}
     spec = options(role)
     assert {key: option["default"] for key, option in spec.items() if "default" in option} == defaults
     assert all("default" in option or option.get("required") for option in spec.values())
@@ -45,19 +45,19 @@ def test_defaults_and_argument_specs_are_one_interface(role: Path) -> None:
 
 @pytest.mark.parametrize("role", ROLES, ids=name)
 def test_variables_carry_the_role_s_name(role: Path) -> None:
+    # A program's options are called after the program.
+    names = (role.name, "thunderbird", "terminal") if role.name == "programs" else (role.name,)
     for key in options(role):
-        assert key == role.name or key.startswith(f"{role.name}_"), key
+        assert key == role.name or key.startswith(tuple(f"{name}_" for name in names)), key
     for path in role.glob("vars/**/*.yml"):
         for key in load(path):
             assert key.startswith((f"__{role.name}_", f"{role.name}_")), key
 
 
-@pytest.mark.parametrize("role", CLIENTS, ids=name)
-def test_a_client_role_is_one_short_list_of_tasks(role: Path) -> None:
-    text = (role / "tasks/main.yml").read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 40
+def test_all_programs_are_written_in_one_round_trip() -> None:
+    text = (ROOT / "roles/programs/tasks/main.yml").read_text(encoding="utf-8")
     assert "tags:" not in text, "tags are on the role lines of the playbooks"
-    assert text.count("msp.charter_mail.mail_files:") == 1, "one round trip per role and machine"
+    assert text.count("- name:") == text.count("msp.charter_mail.mail_files:") == 1
 
 
 @pytest.mark.parametrize("role", ROLES, ids=name)
@@ -82,7 +82,9 @@ def test_a_playbook_is_a_list_of_roles(playbook: Path) -> None:
     assert len(playbook.read_text(encoding="utf-8").splitlines()) < 40
     assert re.fullmatch(r"[a-z_]+", playbook.stem), "a name with a dash cannot be run from the installed collection"
     for play in load(playbook):
-        assert not {"tasks", "pre_tasks", "post_tasks", "handlers"} & play.keys()
+        assert not {"pre_tasks", "post_tasks", "handlers"} & play.keys()
+        for task in play.get("tasks", []):
+            assert task.keys() <= {"name", "ansible.builtin.import_role", "tags", "ignore_errors"}
 
 
 def test_the_root_holds_one_entry_playbook() -> None:
@@ -91,24 +93,20 @@ def test_the_root_holds_one_entry_playbook() -> None:
     assert playbooks == ["playbooks/provision_mail.yml", "playbooks/deliver_profiles.yml"]
 
 
-def test_the_list_of_programs_and_the_roles_agree() -> None:
-    """A program of the list has rows in its role's table, and a row's program is in the list."""
-    rows: dict[str, set[str]] = {}
-    for role in CLIENTS:
-        text = (role / "vars/main.yml").read_text(encoding="utf-8")
-        rows[role.name] = set(re.findall(r"\bprogram: *([a-z0-9_-]+)", text))
-    listed: dict[str, set[str]] = {}
-    for program, entry in PROGRAMS.items():
-        listed.setdefault(entry.role, set()).add(program)
-    assert rows == listed
+def test_the_list_of_programs_and_the_rows_agree() -> None:
+    """A program of the list has rows in a file of its name, and a row's program is in the list."""
+    rows = {path.stem: set(re.findall(r"\bprogram: *([a-z0-9_-]+)", path.read_text(encoding="utf-8"))) for path in PROGRAM_ROWS}
+    assert rows == {"main": set(), **{program: {program} for program in PROGRAMS}}
+    for program in PROGRAMS:
+        assert f"__programs_files_{program}" in load(ROOT / f"roles/programs/vars/main/{program}.yml")
 
 
-@pytest.mark.parametrize("playbook", ["provision_mail", "preview_mail", "diagnose_mail"])
-def test_every_client_role_is_in_the_playbooks(playbook: str) -> None:
+@pytest.mark.parametrize("playbook", ["provision_mail", "preview_mail"])
+def test_every_program_is_a_tag(playbook: str) -> None:
     play, *_others = load(ROOT / f"playbooks/{playbook}.yml")
-    roles = [role["role"].rpartition(".")[2] for role in play["roles"]]
-    assert roles[0] == "mail"
-    assert [role for role in roles if role in {path.name for path in CLIENTS}] == list(dict.fromkeys(p.role for p in PROGRAMS.values()))
+    roles = {task["ansible.builtin.import_role"]["name"]: task["tags"] for task in play["tasks"]}
+    tags = roles["msp.charter_mail.programs"]
+    assert sorted(tags) == sorted(["programs", "terminal", *PROGRAMS])
 
 
 def test_the_model_s_role_knows_no_program() -> None:

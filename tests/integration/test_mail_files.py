@@ -54,7 +54,7 @@ def play(tmp_path: Path) -> Play:
 
 
 def task(root: Path | str, **more: Any) -> dict[str, Any]:
-    arguments = {"name": "terminal", "people": "{{ people }}", "root": str(root), "files": FILES, **more}
+    arguments = {"people": "{{ people }}", "root": str(root), "files": FILES, **more}
     return {"msp.charter_mail.mail_files": arguments}
 
 
@@ -258,7 +258,10 @@ def as_login(login: str, script: str) -> dict[str, Any]:
 def test_files_belong_to_their_people_and_nothing_leads_root_astray(play: Play, crowd: Crowd, tmp_path: Path) -> None:
     ann, bob, cy = crowd.logins
     homes = [crowd.home(0), crowd.home(1), crowd.home(2)]
-    people = [{"login": login, "accounts": [account(f"{login}@example.org", "msmtp", "aerc", "mbsync")]} for login in crowd.logins]
+    people = [
+        {"login": login, "accounts": [account(f"{login}@example.org", "msmtp", "aerc", "mbsync", "neomutt", "thunderbird")]}
+        for login in crowd.logins
+    ]
     play.template("plain.j2", "user {{ account.address }}\n")
     target = tmp_path / "target"
     target.mkdir(mode=0o755)
@@ -273,11 +276,11 @@ def test_files_belong_to_their_people_and_nothing_leads_root_astray(play: Play, 
         {"program": "mbsync", "dest": ".mbsyncrc", "template": "plain.j2"},
     ]
     machine_files = [
-        {"program": "msmtp", "dest": f"{target}/etc/ok", "template": "people.j2", "scope": "machine", "mode": "0644"},
-        {"program": "aerc", "dest": f"{trap}/x", "template": "people.j2", "scope": "machine"},
+        {"program": "thunderbird", "dest": f"{target}/etc/ok", "template": "people.j2", "scope": "machine", "mode": "0644"},
+        {"program": "neomutt", "dest": f"{trap}/x", "template": "people.j2", "scope": "machine"},
     ]
     here = task("", files=files)
-    machine = task("", name="machine", files=machine_files)
+    machine = task("", files=machine_files)
     steps = [
         # ann lays traps: a directory link and a file link out of her home, and a pipe.
         as_login(ann, f"cd; ln -s {target} .config; ln -s {target}/victim .msmtprc; mkfifo .mbsyncrc"),
@@ -310,7 +313,7 @@ def test_files_belong_to_their_people_and_nothing_leads_root_astray(play: Play, 
         {"step": {"sh": f"userdel --remove {cy}"}},
         {**here, "register": "userless"},
         {**task("", files=files, people=[people[0]]), "register": "forgotten"},
-        {**task("", files=[], people=[]), "register": "undone"},
+        {**task("", files=files, people=[]), "register": "undone"},
     ]
     result = play.run(steps, variables={"people": people}, wrap=crowd.wrap)
 
@@ -358,4 +361,4 @@ def test_files_belong_to_their_people_and_nothing_leads_root_astray(play: Play, 
     assert set(states(result["undone"]).values()) == {"removed"}
     assert list((homes[0] / "real").iterdir()) == []
     state = json.loads((crowd.state / "state.json").read_text())
-    assert list(state["sets"]) == ["machine"]
+    assert list(state["sets"]) == ["thunderbird"]

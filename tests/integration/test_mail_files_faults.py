@@ -43,7 +43,14 @@ class Place:
 
     @staticmethod
     def machine(**more: Any) -> machine.Machine:
-        options = {"name": "set", "root": "", "platform": "linux", "take_over": False, "backups": 3, "check": False}
+        options = {
+            "programs": ["msmtp", "aerc", "thunderbird"],
+            "root": "",
+            "platform": "linux",
+            "take_over": False,
+            "backups": 3,
+            "check": False,
+        }
         return machine.Machine(machine.Options(**{**options, "diff": False, "secrets": [], **more}))
 
     def states(self, *files: dict[str, Any], **more: Any) -> list[str]:
@@ -110,7 +117,7 @@ def test_a_home_that_hangs_holds_up_nobody(place: Place, monkeypatch: pytest.Mon
         f"{place.homes[bob]}/.rc": ("pending", ""),
     }
     # The lock is free though the process that hangs is still there.
-    assert place.states(item(login=bob, content="three\n"), name="other") == ["refused"]
+    assert place.states(item(login=bob, content="three\n", program="aerc"), programs=["aerc"]) == ["refused"]
     subprocess.run(["fsfreeze", "--unfreeze", frozen], check=True)
     os.waitpid(-1, 0)  # now it can end
     after = place.run(*changed)
@@ -256,7 +263,7 @@ def dying(place, temporary):
             time.sleep(0.01)
         os._exit(0)
 paths.put = dying
-work = machine.Machine(machine.Options("set", "", "linux", False, 3, False, False, []))
+work = machine.Machine(machine.Options(["msmtp"], "", "linux", False, 3, False, False, []))
 work.apply([item(login=login) for login in {logins!r}])
 print([outcome["state"] for outcome in work.files])
 """

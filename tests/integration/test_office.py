@@ -251,7 +251,7 @@ def test_a_sheet_that_lost_its_people_or_is_gone_stops_the_run(office: Path) -> 
     (office / "staff.csv").write_text(HEADER, encoding="utf-8")
     empty = play("provision-mail.yml", "-i", office)
     assert empty.code != 0
-    assert "this machine has the mail of jane@example.org, john@example.org from an earlier run" in empty.out
+    assert "the machines have the mail of jane@example.org, john@example.org from an earlier run" in empty.out
     (office / "staff.csv").unlink()
     gone = play("provision-mail.yml", "-i", office)
     assert gone.code != 0

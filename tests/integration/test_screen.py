@@ -65,7 +65,7 @@ def test_a_life_of_an_office_in_words_and_codes(office: Path) -> None:
     left = run(office)
     assert "  Joe Roe: left; removed: msmtp on desk-02" in left.out.splitlines()
     whole = run(office, "-vv")
-    assert "TASK [msp.charter_mail.mail : Look at the machine]" in whole.out and "PLAY RECAP" in whole.out
+    assert "TASK [msp.charter_mail.mail : Look at the machine, and" in whole.out and "PLAY RECAP" in whole.out
 
 
 def test_an_office_that_is_wrong_says_that_and_nothing_else(office: Path) -> None:

@@ -39,7 +39,7 @@ class Office:
 
     def run(self, *files: dict[str, Any], **more: Any) -> machine.Machine:
         options = {
-            "name": "set",
+            "programs": ["msmtp", "mbsync", "neomutt", "aerc", "thunderbird"],
             "root": str(self.root),
             "platform": "linux",
             "take_over": False,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.msp.charter_mail.plugins.module_utils.servers import verdicts
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.files.comparison import Finding
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.report import diagnosis
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.comparison import Finding
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.diagnosis_page import page
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.results import OUTCOMES
 
@@ -38,7 +38,7 @@ def file(dest: str, state: str, message: str = "", program: str = "msmtp") -> di
 
 
 def diagnose(results: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-    given = {"findings": [], "written": {"terminal": {"files": more.pop("files", [])}}, **more}
+    given = {"findings": [], "written": {"files": more.pop("files", [])}, **more}
     return diagnosis.machine("desk-07", ["jane@example.org"], probe={"endpoints": results}, **given)
 
 
@@ -169,17 +169,15 @@ def test_every_outcome_of_a_file_has_words() -> None:
 
 def test_what_could_not_be_looked_at_is_not_well() -> None:
     def settings(result: Any) -> str:
-        machine = diagnosis.machine(
-            "desk-07", ["jane@example.org"], probe={"endpoints": [SOUND]}, findings=[], written={"terminal": result}
-        )
+        machine = diagnosis.machine("desk-07", ["jane@example.org"], probe={"endpoints": [SOUND]}, findings=[], written=result)
         assert (machine["state"], machine["summary"]) == ("problems", "settings are not as they should be, or not known")
         return "\n".join(shown(machine))
 
-    assert "FAIL Files of terminal: They were not looked at." in settings(None)
-    assert "FAIL Files of terminal: They were not looked at." in settings({"changed": False, "skipped": True})
-    assert "FAIL Files of terminal: They could not be looked at: No space left." in settings({"failed": True, "msg": "no space left"})
-    assert "FAIL Files of terminal: They could not be looked at: No reason was given." in settings({"failed": True})
-    assert "FAIL Files of terminal: What was found of them is not known." in settings({"changed": False})
+    assert "FAIL Files of the programs: They were not looked at." in settings(None)
+    assert "FAIL Files of the programs: They were not looked at." in settings({"changed": False, "skipped": True})
+    assert "FAIL Files of the programs: They could not be looked at: No space left." in settings({"failed": True, "msg": "no space left"})
+    assert "FAIL Files of the programs: They could not be looked at: No reason was given." in settings({"failed": True})
+    assert "FAIL Files of the programs: What was found of them is not known." in settings({"changed": False})
     # What failed is told once, by the file that says why.
     broken = file("/home/jane/.msmtprc", "failed", "the disk is full")
     text = settings({"failed": True, "msg": "1 file failed", "files": [broken]})

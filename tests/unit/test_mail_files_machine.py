@@ -230,14 +230,23 @@ def test_a_file_that_is_gone_anyway_is_forgotten(office: Office) -> None:
     assert office.both() == []
 
 
-def test_sets_do_not_touch_each_other(office: Office) -> None:
-    office.run(item(), name="first")
-    assert office.both(item(".other"), name="second") == [("/home/jane/.other", "created", True)]
-    assert office.both(name="second") == [("/home/jane/.other", "removed", True)]
+def test_programs_do_not_touch_each_other(office: Office) -> None:
+    office.run(item(), programs=["msmtp"])
+    assert office.both(item(".other", program="aerc"), programs=["aerc"]) == [("/home/jane/.other", "created", True)]
+    assert office.both(programs=["aerc"]) == [("/home/jane/.other", "removed", True)]
     assert office.home().exists()
-    ((_, state, _),) = office.both(item(content="two\n"), name="second", take_over=True)
+    ((_, state, _),) = office.both(item(content="two\n", program="aerc"), programs=["aerc"], take_over=True)
     assert state == "refused"
     assert office.home().read_text() == "one\n"
+
+
+def test_a_state_in_which_a_set_was_a_role_s_is_read_by_program(office: Office) -> None:
+    office.run(item(), item(".other", program="aerc"))
+    state = json.loads(office.state.read_text())
+    state["sets"] = {"terminal": [record for records in state["sets"].values() for record in records]}
+    office.state.write_text(json.dumps(state))
+    assert office.both(item(), programs=["msmtp"]) == [("/home/jane/.rc", "unchanged", False)]
+    assert office.both(programs=["aerc"]) == [("/home/jane/.other", "removed", True)]
 
 
 def test_kept_when_empty_only_if_written_before(office: Office) -> None:

@@ -24,9 +24,14 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, list[str]
     tasks: list[dict[str, Any]] = []
     for number, (mbsync, aerc) in enumerate(VERSIONS):
         facts = {"programs": {"mbsync": {"version": mbsync}, "aerc": {"version": aerc}}}
-        copy = {"content": "{{ __terminal_files | to_json }}", "dest": str(folder / str(number)), "mode": "0600"}
+        copy = {
+            "content": "{{ (__programs_files_mbsync + __programs_files_aerc) | to_json }}",
+            "dest": str(folder / str(number)),
+            "mode": "0600",
+        }
         tasks.append({"ansible.builtin.copy": copy, "vars": {"mail_facts": facts}})
-    files = [str(ROOT / f"roles/terminal/{name}/main.yml") for name in ("defaults", "vars")]
+    rows = [*(f"vars/main/{name}.yml" for name in ("main", "mbsync", "aerc")), "defaults/main/terminal.yml"]
+    files = [str(ROOT / "roles/programs" / name) for name in rows]
     python = {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}
     playbook = [{"hosts": "localhost", "gather_facts": False, "vars": python, "vars_files": files, "tasks": tasks}]
     (folder / "play.yml").write_text(yaml.safe_dump(playbook), encoding="utf-8")

@@ -16,7 +16,7 @@ from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats import th
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import account_id
 
 ROOT = Path(__file__).resolve().parents[2]
-TEMPLATES = ROOT / "roles/thunderbird/templates"
+TEMPLATES = ROOT / "roles/programs/templates/thunderbird"
 NODE = shutil.which("node")
 AWKWARD = 'O\'Brien "q" Zoë 名前 \\ % $ {{ 7*7 }} </script> \u2028 end'
 

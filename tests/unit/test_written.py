@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,12 @@ from jinja2 import Environment, FileSystemLoader
 
 from tests.playbook import ROOT
 
-TEMPLATES = {"msmtp": "msmtprc.j2", "mbsync": "mbsyncrc.j2", "neomutt": "charter-mail.rc.j2", "aerc": "accounts.conf.j2"}
+TEMPLATES = {
+    "msmtp": "msmtp/msmtprc.j2",
+    "mbsync": "mbsync/mbsyncrc.j2",
+    "neomutt": "neomutt/charter-mail.rc.j2",
+    "aerc": "aerc/accounts.conf.j2",
+}
 FOLDERS = {"sent": "Sent", "drafts": "Drafts", "trash": "Trash"}
 SCHEMES = {name: {"tls": f"{name}s", "starttls": name} for name in ("imap", "pop", "smtp")}
 LONG = "a" * 64 + "@" + ".".join(["b" * 60] * 4) + ".example.org"
@@ -22,7 +26,7 @@ COMMANDS = [*TEXTS, *("c" * length for length in (440, 460, 465, 466, 470, 900, 
 
 
 def environment() -> Environment:
-    found = Environment(loader=FileSystemLoader(ROOT / "roles/terminal/templates"), trim_blocks=True, autoescape=False)
+    found = Environment(loader=FileSystemLoader(ROOT / "roles/programs/templates"), trim_blocks=True, autoescape=False)
     for path in (ROOT / "plugins/filter").glob("*.py"):
         module = importlib.import_module(f"ansible_collections.msp.charter_mail.plugins.filter.{path.stem}")
         found.filters |= {f"msp.charter_mail.{name}": function for name, function in module.FilterModule().filters().items()}
@@ -82,6 +86,6 @@ def test_the_settings_of_the_role() -> None:
 
 
 def test_all_programs_of_the_role_are_tried() -> None:
-    assert {Path(name).name for name in TEMPLATES.values()} | {"neomuttrc.j2"} == {
-        path.name for path in (ROOT / "roles/terminal/templates").iterdir()
-    }
+    known = {*TEMPLATES.values(), "neomutt/neomuttrc.j2"}
+    folder = ROOT / "roles/programs/templates"
+    assert known == {str(path.relative_to(folder)) for path in folder.rglob("*.j2") if path.parent.name != "thunderbird"}

@@ -1,6 +1,6 @@
 # Copyright: charter-mail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Bring the files of one set to what is wanted on this machine, each with the right rights, and remember it.
+"""Bring the files of programs to what is wanted on this machine, each with the right rights, and remember it.
 
 Runs on targets: Python 3.8, standard library only.
 """
@@ -14,15 +14,14 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Se
 
 from ansible_collections.msp.charter_mail.plugins.module_utils.files import backups, keyfile, paths, persons, plans, store, units
 from ansible_collections.msp.charter_mail.plugins.module_utils.files import payload as parcel
-from ansible_collections.msp.charter_mail.plugins.module_utils.stored import find
 
 Result = Dict[str, Any]
 
 
 class Options(NamedTuple):
-    """How to work. ``root``: the prefix, "" for the machine itself."""
+    """How to work. ``programs``: whose files this run is about. ``root``: the prefix, "" for the machine itself."""
 
-    name: str
+    programs: List[str]
     root: str
     platform: str
     take_over: bool
@@ -79,7 +78,7 @@ def _unit(data: Dict[str, Any]) -> units.Unit:
 
 
 class Machine:
-    """One run of one set on one machine."""
+    """One run on one machine."""
 
     def __init__(self, options: Options, files: Optional[List[Result]] = None):
         """files: where outcomes go, for who wants them also of a run that could not be brought to its end."""
@@ -94,13 +93,13 @@ class Machine:
 
     def apply(self, files: List[plans.Item]) -> None:
         """Write, remove, remember. Outcomes are in ``files``, diffs in ``diff`` afterwards. Raises store.StoreError."""
-        options, name = self.options, self.options.name
+        options = self.options
         if options.root and not options.check and files:
             os.makedirs(options.root, mode=0o755, exist_ok=True)
-        if files or self.store.sets.get(name) or {**self.store.remembered, **options.remember} != self.store.remembered:
+        if files or self._known() or {**self.store.remembered, **options.remember} != self.store.remembered:
             self.store.check() if options.check else self.store.prepare()
         try:
-            records = self.store.sets.get(name, [])
+            records = self._known()
             known = {record["dest"] for record in records}
             # A file that is only kept up when we wrote it before (`when_empty: keep`).
             files = [item for item in files if not item.get("only_known") or item["dest"] in known]
@@ -147,7 +146,7 @@ class Machine:
 
     def _remember(self, wanted: List[plans.Item]) -> None:
         """Before the first file is touched: what is meant to be written."""
-        old = self._before = {record["dest"]: record for record in self.store.sets.get(self.options.name, [])}
+        old = self._before = {record["dest"]: record for record in self._known()}
         self._records.update(old)
         for item in wanted:
             record = old.get(item["dest"])
@@ -173,14 +172,20 @@ class Machine:
 
     def _save(self) -> None:
         if not self.options.check:
-            self.store.sets[self.options.name] = [record for dest in self._order for record in [self._records.get(dest)] if record]
+            records = [record for dest in self._order for record in [self._records.get(dest)] if record]
+            for program in self.options.programs:
+                self.store.sets[program] = [record for record in records if record["program"] == program]
             self.store.save()
+
+    def _known(self) -> List[plans.Record]:
+        """What earlier runs remembered of the files of these programs."""
+        return [record for program in self.options.programs for record in self.store.sets.get(program, [])]
 
     def _taken(self, unit: units.Unit) -> str:
         for item in unit.wanted:
-            other = self.store.owner_of(item["dest"], self.options.name)
+            other = self.store.owner_of(item["dest"], unit.program)
             if other is not None and item["strategy"] != "keys":
-                return "%s belongs to the set %s" % (item["dest"], other)
+                return "%s is a file of %s" % (item["dest"], other)
         return ""
 
     def _job(self, anchor: paths.Anchor, home: str, owner: Optional[Tuple[int, int]]) -> plans.Job:
@@ -263,9 +268,7 @@ class Machine:
             paths.close(paths.locate(machine, home + "/x", 0o700))
         return _Home(paths.Anchor(path, "home"), "C:" + home[2:] if home.startswith("/C/") else home, None)
 
-    def stored(self, programs: List[str]) -> Dict[str, Any]:
-        """What programs have stored of the people who are to have them, see find.look(); the proof that they took an account up."""
+    def answering(self, programs: List[str]) -> List[str]:
+        """Logins of people who are to have one of the programs, and whose home answers."""
         having = [person["login"] for person in self.options.people if set(programs) & set(person["programs"])]
-        logins = [login for login in having if login not in self._silent]
-        found: Dict[str, Any] = find.look(logins, programs, self.options.root, self.options.platform)
-        return found
+        return [login for login in having if login not in self._silent]

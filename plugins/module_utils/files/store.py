@@ -4,9 +4,9 @@
 
 The state holds hashes, never content: a later run can tell what we changed from what someone else changed.
 
-    {"version": 1, "remembered": {"smtp_port": 465}, "sets": {"terminal": [{"dest": "~jane/.msmtprc", "login": "jane", ...}]}}
+    {"version": 1, "remembered": {"smtp_port": 465}, "sets": {"msmtp": [{"dest": "~jane/.msmtprc", "login": "jane", ...}]}}
 
-A set is a list in the order of writing, so that removal can go backwards. What is remembered is for the next run
+A set has the files of one program, in the order of writing, so that removal can go backwards. What is remembered is for the next run
 to fall back on. Nothing in it is dated: the file changes when, and only when, what we know changes.
 
 A run may be killed at any moment. Before the first file is written the records say what each will be (``intent``); what really
@@ -157,10 +157,10 @@ class Store:
             raise StoreError("The state file %s cannot be written: %s" % (self.shown, paths.reason(error))) from error
         self._old = content
 
-    def owner_of(self, dest: str, name: str) -> Optional[str]:
-        """Another set that has written ``dest``, if any."""
+    def owner_of(self, dest: str, program: str) -> Optional[str]:
+        """Another program that ``dest`` was written for, if any."""
         for other, records in self.sets.items():
-            if other != name and any(record["dest"] == dest for record in records):
+            if other != program and any(record["dest"] == dest for record in records):
                 return other
         return None
 
@@ -185,12 +185,14 @@ def _parse(content: bytes, shown: str) -> Tuple[Dict[str, List[Record]], Dict[st
             raise StoreError("The state file %s was written by a newer version of this project; use that one." % shown)
         if version != VERSION:
             raise ValueError
-        sets = data["sets"]
-        for record in [record for records in sets.values() for record in records]:
+        # By program whatever they are called: a set was once what one role had written.
+        sets: Dict[str, List[Record]] = {}
+        for record in [record for records in data["sets"].values() for record in records]:
             if not all(isinstance(record[key], str) for key in ("dest", "path", "program", "strategy", "mode")):
                 raise TypeError
             if "login" not in record or not isinstance(record["people"], list) or not _is_told(record, record.get("intent")):
                 raise TypeError
+            sets.setdefault(record["program"], []).append(record)
         return sets, dict(data.get("remembered", {}))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise StoreError("The state file %s is damaged: %s." % (shown, advice)) from None

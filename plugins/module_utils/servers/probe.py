@@ -13,12 +13,16 @@ Runs on targets: Python 3.8, standard library only.
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import socket
 import ssl
 import threading
 import time
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+import traceback
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import payload
 from ansible_collections.msp.charter_mail.plugins.module_utils.masking import mask
 from ansible_collections.msp.charter_mail.plugins.module_utils.servers import authority, certificate, race, trust, verdicts, wire
 from ansible_collections.msp.charter_mail.plugins.module_utils.servers.race import FAMILIES, Race
@@ -65,6 +69,43 @@ def probe(endpoints: List[Facts], known: List[Facts], seconds: float, logins: Op
                 break
     for result in results:
         verdicts.add_logins(result)
+    return results
+
+
+def arguments(params: Facts) -> Tuple[Any, ...]:
+    """Those of probe() from what a module was given: endpoints, interceptors, timeout, and logins as a parcel or none."""
+    parcel = params.get("logins")
+    logins = [Login(**each) for each in payload.unpack(parcel)["logins"]] if parcel else []
+    return params["endpoints"], params["interceptors"], params["timeout"], logins
+
+
+def beside(*given: Any) -> Callable[[], List[Facts]]:
+    """Begin a probe() in a child, so that this process can do something else meanwhile. What is returned waits for the results.
+
+    A child and not a thread: who starts programs as somebody else must have no threads.
+    """
+    source, sink = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.close(source)
+            with os.fdopen(sink, "w", encoding="ascii") as stream:
+                json.dump(probe(*given), stream)
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    os.close(sink)
+
+    def results() -> List[Facts]:
+        with os.fdopen(source, encoding="ascii") as stream:
+            text = stream.read()
+        if os.waitpid(child, 0)[1]:
+            raise RuntimeError("the look at the servers broke off")
+        found: List[Facts] = json.loads(text)
+        return found
+
     return results
 
 

@@ -143,7 +143,7 @@ def _bytes(digits: Optional[bytes]) -> bytes:
     return bytes.fromhex((digits or b"").decode("ascii"))
 
 
-# Key of an account that this project made, see roles/thunderbird.
+# Key of an account that this project made, see roles/programs.
 _MARK = "account_charter_"
 
 _PROTOCOLS = {"imap": "imap", "pop3": "pop"}

@@ -19,11 +19,9 @@ import stat
 import subprocess
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
-KNOWN = ("thunderbird", "msmtp", "mbsync", "neomutt", "aerc")
 SECONDS = 5
 """How long a program may think about its version."""
 
-_FLAGS = {"neomutt": "-v", "aerc": "-v"}
 _PATH = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"
 _VERSION = re.compile(r"\b(\d+(?:\.\d+)+(?:[-+.][0-9A-Za-z]+)*|20\d{6})\b")
 
@@ -57,8 +55,10 @@ _MAX_TEXT = 65536
 Found = Dict[str, Any]
 
 
-def look(name: str, platform: str, directory: str = "") -> Found:
+def look(name: str, platform: str, directory: str = "", flag: str = "--version") -> Found:
     """``installed``, ``version`` (None where it does not tell) and ``path`` (None where there is none) of a program.
+
+    flag: what has it say its version.
 
     Of Thunderbird also ``others``, further directories it is in, ``sandboxed``, kinds of installs that cannot be reached into, and
     ``named``, which is directory: the one to look in, "" for all that are usual.
@@ -69,7 +69,7 @@ def look(name: str, platform: str, directory: str = "") -> Found:
     path = shutil.which(name, path=_PATH)
     if path is None:
         return {"installed": False, "version": None, "path": None}
-    return {"installed": True, "version": _ask(path, _FLAGS.get(name, "--version")), "path": path}
+    return {"installed": True, "version": _ask(path, flag), "path": path}
 
 
 def thunderbird(places: Sequence[str], sandboxed: Mapping[str, Sequence[str]]) -> Found:

@@ -14,8 +14,8 @@ from itertools import groupby
 from typing import Any
 
 from ..office.names import is_host, login_problem
-from ..report.comparison import DIRECTIONS as PROGRAMS
-from ..report.evidence import ROW
+from .comparison import DIRECTIONS as PROGRAMS
+from .evidence import ROW
 
 HEADER = "Managed by charter-mail: changes are put back by the next run."
 """The text every managed file begins with; the comment sign is the template's business."""

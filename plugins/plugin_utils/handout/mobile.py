@@ -16,7 +16,7 @@ from ..office.identity import file_name
 from ..office.model import DeviceOwner
 from ..office.names import has_control
 from ..office.problem import Problem, printable, quoted
-from ..report.results import Key
+from ..office.survey import Key
 from . import pages
 from .links import Link, is_address, token
 

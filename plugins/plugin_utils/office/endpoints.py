@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypedDict
 
-from .model import Person, Policy, server
+from .model import Person, Policy, resolve_people, server
 
 # Verdicts that mean: something between here and there keeps this port from being used, another port may get through.
 _IN_THE_WAY = ("blocked", "slow", "refused", "starttls_stripped")
@@ -76,6 +77,24 @@ def _variants(service: str, port: int, policy: Policy) -> list[Variant]:
             if name != policy.provider and other["port"] == port:
                 found.append(Variant(provider=name, title=str(entry.get("title", name)), host=other["host"], security=other["security"]))
     return found
+
+
+class Look:
+    """What a machine is to look at, and what comes of it."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]], policy: Policy) -> None:
+        """rows: of the machine's people. Raises ValueError with all that is wrong with them."""
+        self._rows, self._policy = rows, policy
+        self.people = resolve_people(rows, policy)
+        self.endpoints = endpoints(self.people, policy)
+
+    def result(self, looked: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """{endpoints, smtp_port, smtp_choice, shut}, see M(mail_probe). looked: what was found of each endpoint, in their order."""
+        if not looked:
+            return {"endpoints": [], "smtp_port": self._policy.smtp_port, "smtp_choice": "", "shut": []}
+        port, choice = choose_port(looked, self._policy)
+        chosen = endpoints(resolve_people(self._rows, replace(self._policy, smtp_port=port)), self._policy)
+        return {"endpoints": with_users(looked, chosen), "smtp_port": port, "smtp_choice": choice, "shut": shut_ports(looked)}
 
 
 def choose_port(results: Sequence[Mapping[str, Any]], policy: Policy) -> tuple[int | None, str]:

@@ -1,6 +1,6 @@
 """The mail programs this collection configures: the one list that the sheet, the model and the tests go by.
 
-A program is configured by the role named here, on the platforms named here. A contract test holds it against the roles.
+What is written for a program is in the role `programs`. A contract test holds the two against each other.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from typing import NamedTuple
 class Program(NamedTuple):
     """What the model must know of a mail program.
 
-    role: the role of this collection that writes its files.
-    platforms: where that role can configure it.
+    title: as people call it.
+    platforms: where it can be configured.
     default_on: platforms on which a person gets it when the sheet's column `programs` is empty.
     protocols: how it can fetch mail.
+    version_flag: what has it say its version, where it is asked for that.
     """
 
-    role: str
+    title: str
     platforms: frozenset[str]
     default_on: frozenset[str] = frozenset()
     protocols: frozenset[str] = frozenset({"imap", "pop"})
+    version_flag: str = "--version"
 
 
 PLATFORMS = ("linux", "windows", "macos")
@@ -31,11 +33,11 @@ UNIX = frozenset({"linux", "macos"})
 
 PROGRAMS: Mapping[str, Program] = MappingProxyType(
     {
-        "thunderbird": Program("thunderbird", DESKTOPS, default_on=DESKTOPS),
-        "msmtp": Program("terminal", UNIX),
-        "mbsync": Program("terminal", UNIX, protocols=frozenset({"imap"})),
-        "neomutt": Program("terminal", UNIX),
-        "aerc": Program("terminal", UNIX, protocols=frozenset({"imap"})),
+        "thunderbird": Program("Thunderbird", DESKTOPS, default_on=DESKTOPS),
+        "msmtp": Program("msmtp", UNIX),
+        "mbsync": Program("mbsync", UNIX, protocols=frozenset({"imap"})),
+        "neomutt": Program("NeoMutt", UNIX, version_flag="-v"),
+        "aerc": Program("aerc", UNIX, protocols=frozenset({"imap"}), version_flag="-v"),
     }
 )
 

@@ -9,6 +9,9 @@ from typing import Any
 from .model import Account, Machine, Policy, account_of, people_of
 from .programs import LATER
 
+Key = tuple[str, str, str]
+"""A place: address, machine, program."""
+
 
 def survey(
     sheet: Iterable[Mapping[str, Any]], machines: Mapping[str, Machine], policy: Policy, mdm: Container[str] = ()

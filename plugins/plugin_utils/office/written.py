@@ -56,7 +56,7 @@ def unwritable(account: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def setting_problems(name: str, value: Any) -> Iterator[str]:
-    """What a setting of the role `terminal` could not be written as, as half sentences."""
+    """What a setting of the role `programs` could not be written as, as half sentences."""
     texts: list[tuple[Callable[[str], str], str]] = []
     if name == "terminal_maildir":
         texts = [(mbsync_value, f"~/{value}/{'x' * _LONGEST_ADDRESS}")]

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...module_utils.masking import mask
+from ..files.comparison import NAMES, Finding
 from ..office.problem import printable
-from .comparison import NAMES, Finding
 from .results import DOES, FAILED
 
 Node = dict[str, Any]
@@ -69,12 +69,12 @@ def machine(
     *,
     probe: Mapping[str, Any],
     findings: Sequence[Finding],
-    written: Mapping[str, Mapping[str, Any] | None],
+    written: Mapping[str, Any] | None,
     unread: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """One machine: {machine, state (ok, settings_ok or problems), summary, people, steps}.
 
-    probe: what mail_probe returned, empty when it was left out; findings: of comparison.compare; written: by role, what mail_files
+    probe: what mail_probe returned, empty when it was left out; findings: of comparison.compare; written: what mail_files
     returned in check mode, None where it was not asked; unread: problems of mail_settings.
     """
     servers = [_server(result) for result in probe.get("endpoints", [])]
@@ -298,10 +298,10 @@ def _facts(result: Mapping[str, Any]) -> dict[str, str]:
     return {name: printable(str(value), 300) for name, value in facts.items() if value}
 
 
-def _settings(findings: Sequence[Finding], written: Mapping[str, Mapping[str, Any] | None], unread: Sequence[Mapping[str, Any]]) -> Node:
+def _settings(findings: Sequence[Finding], written: Mapping[str, Any] | None, unread: Sequence[Mapping[str, Any]]) -> Node:
     """What is configured, against what should be."""
     steps = []
-    files = [entry for result in written.values() for entry in (result or {}).get("files", [])]
+    files = (written or {}).get("files", [])
     own = {(entry["dest"], address) for entry in files if entry["state"] == "own_account" for address in entry["people"]}
     for found in findings:
         if found.state == "differs" and (found.file, found.address) in own:
@@ -311,9 +311,8 @@ def _settings(findings: Sequence[Finding], written: Mapping[str, Mapping[str, An
         step = _node(f"{found.address} ({found.login})", state, f"{found.what}{more}.")
         # A mailbox that is not there at all is missing for receiving and for sending.
         steps += [step] if step not in steps else []
-    for role, result in written.items():
-        if why := _not_looked_at(result):
-            steps.append(_node(f"Files of {role}", "fail", why))
+    if why := _not_looked_at(written):
+        steps.append(_node("Files of the programs", "fail", why))
     for entry in files:
         state, said = _FILES[entry["state"]]
         more = f" ({entry['message'].rstrip('.')})" if entry.get("message") and state != "ok" else ""

@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .results import Key, Place, troubles
+from ..office.survey import Key
+from .results import Place, troubles
 
 SCHEMA = 1
 # How a place, a person, an office stands; of several the first one here counts.

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..office.survey import Key
+
 # What happened to a file, the most telling first: of several files of one program the first one here counts. Then the state it leaves the
 # settings in, "" where they are in place.
 OUTCOMES = {
@@ -37,9 +39,6 @@ _OF_NO_FILE = ("no_login", "not_installed", "out_of_reach")
 DOES = {"imap": "receive", "pop": "receive", "smtp": "send"}
 # Programs that make the account themselves, at the person's next start, from what a run has prepared.
 TAKES_UP = ("thunderbird",)
-
-# Address, machine, program.
-Key = tuple[str, str, str]
 
 
 class Place(NamedTuple):
@@ -159,6 +158,10 @@ class Results:
         people = [before.get(made["address"], made) for made in result.get("people", [])]
         gone = [made for made in before.values() if made["address"] not in {each["address"] for each in people}]
         self.handouts = {**result, "people": [*people, *gone]}
+
+    def _mail_facts(self, machine: str, result: Mapping[str, Any]) -> None:
+        if "probe" in result:
+            self._mail_probe(machine, result["probe"])
 
     def _mail_probe(self, machine: str, result: Mapping[str, Any]) -> None:
         self.seen.add(machine)

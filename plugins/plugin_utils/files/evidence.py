@@ -73,7 +73,7 @@ def not_there(
                 whose = sorted(set(addresses))
                 # Where people of one machine have it in different ways, each sentence says of whom it is.
                 message += f" ({', '.join(whose)})" if len(waiting) > 1 else ""
-                yield _outcome(NAMES.get(program, program), program, whose, state, message)
+                yield outcome(NAMES.get(program, program), program, whose, state, message)
         elif waiting and install.get("installed"):
             yield from _elsewhere(program, install, waiting)
 
@@ -93,12 +93,12 @@ def _elsewhere(program: str, install: Mapping[str, Any], having: Mapping[tuple[s
     """What of a program that was set up is there once more, where nothing was."""
     if others := " and ".join(install.get("others") or ()):
         message = f"there is another one in {others}, which is left alone; name the one that people start with {program}_install_dir"
-        yield _outcome(install["path"], program, [], "unchanged", message)
+        yield outcome(install["path"], program, [], "unchanged", message)
     for kinds, addresses in having.items():
         if kinds:
             what = f"{NAMES.get(program, program)} is here as a {' and a '.join(kinds)}, too, which this cannot reach into"
             message = f"{what}; who starts that one ({', '.join(sorted(set(addresses)))}) does not get the accounts"
-            yield _outcome(install["path"], program, [], "unchanged", message)
+            yield outcome(install["path"], program, [], "unchanged", message)
 
 
 def _own(row: Mapping[str, Any], account: Mapping[str, Any], findings: Sequence[Finding]) -> Iterator[dict[str, Any]]:
@@ -108,7 +108,7 @@ def _own(row: Mapping[str, Any], account: Mapping[str, Any], findings: Sequence[
             server = account["incoming" if finding.direction == "receive" else "outgoing"]
             advice = row[finding.direction].format(port=server["port"], security=_WORDS[server["security"]])
             message = f"{finding.what}. {advice}"
-            yield _outcome(finding.file, row["program"], [account["address"]], "own_account", message)
+            yield outcome(finding.file, row["program"], [account["address"]], "own_account", message)
 
 
 def _to_be_written(row: Mapping[str, Any], account: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> bool:
@@ -118,5 +118,5 @@ def _to_be_written(row: Mapping[str, Any], account: Mapping[str, Any], files: Se
     )
 
 
-def _outcome(dest: str, program: str, people: list[str], state: str, message: str) -> dict[str, Any]:
+def outcome(dest: str, program: str, people: list[str], state: str, message: str) -> dict[str, Any]:
     return {"dest": dest, "program": program, "people": people, "state": state, "changed": False, "message": message}

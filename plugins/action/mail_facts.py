@@ -1,0 +1,63 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Controller half of mail_facts: which programs, which servers, and what comes of the look at them (documentation: the module)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from ..plugin_utils.office.endpoints import Look
+from ..plugin_utils.office.model import Policy
+from ..plugin_utils.office.plain import plain
+from ..plugin_utils.office.programs import PROGRAMS
+from .mail_probe import module_args
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _requires_connection = True
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        servers = {
+            "rows": {"type": "list", "elements": "dict", "required": True},
+            "policy": {"type": "dict", "required": True},
+            "interceptors": {"type": "list", "elements": "dict", "required": True},
+            "timeout": {"type": "int", "default": 20},
+            "login": {"type": "bool", "default": False},
+            "require": {"type": "bool", "default": False},
+        }
+        _, arguments = self.validate_argument_spec(
+            {
+                "logins": {"type": "list", "elements": "str", "default": []},
+                "packages": {"type": "list", "elements": "str", "choices": [*PROGRAMS], "default": [*PROGRAMS]},
+                "directories": {"type": "dict", "default": {}},
+                "root": {"type": "str", "default": ""},
+                "platform": {"type": "str", "choices": ["linux", "macos", "windows"], "default": "linux"},
+                "servers": {"type": "dict", "options": servers},
+            }
+        )
+        given = plain(arguments)
+        asked = given.pop("servers")
+        packages = {name: PROGRAMS[name].version_flag for name in given.pop("packages")}
+        look = Look(asked["rows"], Policy.of(asked["policy"])) if asked else None
+        probe = module_args(self, look, asked, task_vars or {}) if look and look.endpoints else None
+        result: dict[str, Any] = self._execute_module(
+            module_name="msp.charter_mail.mail_facts",
+            module_args={**given, "packages": packages, **({"probe": probe} if probe else {})},
+            task_vars=task_vars or {},
+        )
+        result.pop("invocation", None)
+        if look and not result.get("failed"):
+            result["probe"] = look.result(result.pop("endpoints", []))
+            if asked["require"] and (faults := _faults(result["probe"]["endpoints"])):
+                kept = "mail_require_reachable is set, so the mail settings on this machine stay as they are."
+                result |= {"failed": True, "msg": " ".join([*faults, kept])}
+        return result
+
+
+def _faults(endpoints: list[dict[str, Any]]) -> list[str]:
+    """What is wrong with servers that somebody on the machine needs."""
+    return [end["advice"] for end in endpoints if end["endpoint"]["needed"] and end["verdict"] != "ok"]
