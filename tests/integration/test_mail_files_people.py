@@ -86,7 +86,7 @@ def test_running_programs_are_those_of_the_person(person: persons.Person) -> Non
 def test_without_root_only_the_own_home_is_written(person: persons.Person) -> None:
     def file(dest: str, path: str, login: str | None) -> dict[str, Any]:
         return {
-            **{"dest": dest, "path": path, "login": login, "program": dest, "people": [], "content": "x\n"},
+            **{"dest": dest, "path": path, "login": login, "program": "msmtp", "people": [], "content": "x\n"},
             **{"mode": "0600", "dir_mode": "0700", "strategy": "replace", "sensitive": False, "running": []},
         }
 
@@ -98,7 +98,7 @@ def test_without_root_only_the_own_home_is_written(person: persons.Person) -> No
 
     def work() -> list[str]:
         os.environ["HOME"] = person.home
-        run = machine.Machine(machine.Options("set", "", "linux", False, 3, False, False, []))
+        run = machine.Machine(machine.Options(["msmtp"], "", "linux", False, 3, False, False, []))
         run.apply(files)
         return [outcome["state"] for outcome in run.files]
 

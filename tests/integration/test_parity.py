@@ -85,7 +85,6 @@ def test_same_as_template_and_copy(tmp_path: Path) -> None:
     }
     mail_files = {
         "msp.charter_mail.mail_files": {
-            "name": "parity",
             "root": str(root),
             "people": [{"login": "jane", "accounts": [ACCOUNT]}],
             "files": rows,

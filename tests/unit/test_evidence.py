@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.msp.charter_mail.plugins.module_utils.stored import aerc_accounts
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.report import evidence
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.files import evidence
 
 ADDRESS = "jane@example.org"
 IN = {"protocol": "imap", "host": "imap.example.org", "port": 993, "security": "tls", "username": ADDRESS}
