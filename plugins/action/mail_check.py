@@ -16,8 +16,8 @@ from ansible.plugins.action import ActionBase
 
 from ..plugin_utils.handout.links import server_of
 from ..plugin_utils.office import probe_settings, role_options, written
+from ..plugin_utils.office.check import Machine
 from ..plugin_utils.office.loaded import policy_of
-from ..plugin_utils.office.model import Machine
 from ..plugin_utils.office.plain import plain
 from ..plugin_utils.office.problem import Problem
 from ..plugin_utils.office.survey import survey

@@ -8,8 +8,8 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 from ..plugin_utils.office.endpoints import Look
-from ..plugin_utils.office.model import Policy
 from ..plugin_utils.office.plain import plain
+from ..plugin_utils.office.policy import Policy
 from ..plugin_utils.office.programs import PROGRAMS
 from .mail_probe import module_args
 

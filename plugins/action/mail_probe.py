@@ -12,8 +12,8 @@ from ansible.utils.display import Display
 
 from ..module_utils.files.payload import pack
 from ..plugin_utils.office.endpoints import Endpoint, Look
-from ..plugin_utils.office.model import Policy
 from ..plugin_utils.office.plain import plain
+from ..plugin_utils.office.policy import Policy
 
 display = Display()
 

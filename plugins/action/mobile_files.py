@@ -27,9 +27,10 @@ from ..plugin_utils.formats import pdf
 from ..plugin_utils.formats.signing import Signer, Source, expiry_warning, load
 from ..plugin_utils.handout import mobile, pages
 from ..plugin_utils.handout.links import ending_warning, link_of
+from ..plugin_utils.office.check import Machine, check_office
 from ..plugin_utils.office.identity import file_name, who
 from ..plugin_utils.office.loaded import Office, find_machines, find_office, policy_of
-from ..plugin_utils.office.model import DeviceOwner, Machine, check_office, device_owners
+from ..plugin_utils.office.model import DeviceOwner, device_owners
 from ..plugin_utils.office.plain import plain
 from ..plugin_utils.office.problem import Problem, counted, merged, printable, quoted
 from ..plugin_utils.office.survey import Key, mailbox

@@ -43,7 +43,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ..plugin_utils.handout import macs
-from ..plugin_utils.office.model import Person
+from ..plugin_utils.office.account import Person
 
 
 def mac_people(people: Iterable[Person], made: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -37,8 +37,9 @@ _value:
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ..plugin_utils.office.account import Person
 from ..plugin_utils.office.endpoints import Endpoint, endpoints
-from ..plugin_utils.office.model import Person, Policy
+from ..plugin_utils.office.policy import Policy
 
 
 def mail_endpoints(people: Iterable[Person], policy: Mapping[str, Any]) -> list[Endpoint]:

@@ -49,8 +49,9 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ..plugin_utils.office.model import Person, Policy
+from ..plugin_utils.office.account import Person
 from ..plugin_utils.office.model import resolve_people as resolve
+from ..plugin_utils.office.policy import Policy
 
 
 def resolve_people(rows: Iterable[Mapping[str, Any]], policy: Mapping[str, Any]) -> list[Person]:

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 import pytest
 import yaml
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import SECURITY
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.policy import SECURITY
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.programs import PROGRAMS
 
 ROOT = Path(__file__).resolve().parents[2]

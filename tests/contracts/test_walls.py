@@ -34,7 +34,7 @@ CONTROLLER = {
 
 
 def name_of(path: Path) -> str:
-    """As in plugin_utils/office/model."""
+    """As in plugin_utils/office/problem."""
     return str(path.relative_to(PLUGINS).with_suffix(""))
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import Machine, Policy
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.check import Machine
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.policy import Policy
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.staff_sheet import read_sheet
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.survey import survey
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.report import screen

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import Account, Incoming, Outgoing
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.account import Account, Incoming, Outgoing
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.programs import PROGRAMS
 
 from tests.playbook import play, tree

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import Account, Policy, resolve_people
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.account import Account
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import resolve_people
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.policy import Policy
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.msp.charter_mail.plugins.module_utils.mac import answer, profiles
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats.mobileconfig import Settings, profile
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout import macs
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import Account
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.account import Account
 
 from tests.unit.mobile_samples import account
 

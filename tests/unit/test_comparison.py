@@ -8,7 +8,9 @@ from typing import Any, cast
 import pytest
 from ansible_collections.msp.charter_mail.plugins.module_utils.stored import prefs_js
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.files.comparison import Finding, compare
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import Person, Policy, resolve_people
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.account import Person
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import resolve_people
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.policy import Policy
 from hypothesis import given
 from hypothesis import strategies as st
 

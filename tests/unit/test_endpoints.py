@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.endpoints import choose_port, endpoints, shut_ports, with_users
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import Policy, resolve_people
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import resolve_people
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.policy import Policy
 
 from tests.unit.test_model import PROVIDERS, row
 

@@ -15,14 +15,9 @@ from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats.mobilecon
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout import mobile
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout.links import Link
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.office import endpoints
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.check import Machine, check_office
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.identity import fits, in_order, remembered, who
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import (
-    DeviceOwner,
-    Machine,
-    check_office,
-    device_owners,
-    resolve_people,
-)
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import DeviceOwner, device_owners, resolve_people
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 

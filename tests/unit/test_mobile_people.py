@@ -14,7 +14,8 @@ from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats.mobilecon
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats.qr import MAX_BYTES
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats.signing import Source, load
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout import mobile
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import Computer, DeviceOwner, Machine, device_owners
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.check import Machine
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import Computer, DeviceOwner, device_owners
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -10,15 +10,11 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.office import model, names
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import (
-    Machine,
-    Policy,
-    account_id,
-    check_office,
-    check_row,
-    resolve_people,
-)
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office import check, names
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.account import account_id
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.check import Machine, check_office, check_row
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import resolve_people
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.policy import Policy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -358,7 +354,7 @@ def test_two_spellings_of_an_accent_are_one_person() -> None:
 
 def test_names_of_a_hundred_thousand_unknown_machines_are_not_all_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
-    monkeypatch.setattr(model, "did_you_mean", lambda word, known: looked.append(word) or "")
+    monkeypatch.setattr(check, "did_you_mean", lambda word, known: looked.append(word) or "")
     assert (
         len(office(*(row(address=f"p{number}@example.org", login=f"p{number}", machines=f"x{number}") for number in range(1000)))) == 1000
     )

@@ -13,7 +13,7 @@ from ansible.inventory.data import InventoryData
 from ansible.parsing.dataloader import DataLoader
 from ansible_collections.msp.charter_mail.plugins.action import mail_check
 from ansible_collections.msp.charter_mail.plugins.inventory import staff
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import Machine, check_office
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.check import Machine, check_office
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.staff_sheet import read_sheet
 
 from tests.unit.test_model import policy

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import jinja2
 import pytest
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats import thunderbird
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.model import account_id
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.account import account_id
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "roles/programs/templates/thunderbird"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from ..office.model import Account, Incoming, Outgoing, Person
+from ..office.account import Account, Incoming, Outgoing, Person
 from ..office.problem import printable
 
 Direction = Literal["receive", "send"]

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from xml.etree import ElementTree
 
-from ..office.model import Account, Incoming, Outgoing
+from ..office.account import Account, Incoming, Outgoing
 
 # The file format, and the version of the app's settings that the app's own QR import writes; later apps read it step by step.
 FILE_FORMAT = "1"

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from ..office.model import ID_NAMESPACE, Account
+from ..office.account import ID_NAMESPACE, Account
 
 Device = Literal["ios", "macos"]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from xml.etree import ElementTree
 
-from ..office.model import Account, Incoming, Outgoing, Person
+from ..office.account import Account, Incoming, Outgoing, Person
 
 Prefs = dict[str, "str | int | bool"]
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..office.account import Person
 from ..office.identity import who
-from ..office.model import Person
 from .mobile import profile_file, unsigned_file
 
 PROGRAM = "apple_mail"

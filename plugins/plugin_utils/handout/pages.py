@@ -21,7 +21,7 @@ from urllib.parse import quote, urlsplit
 import jinja2
 from markupsafe import Markup, escape
 
-from ..office.model import Account, Incoming, Outgoing
+from ..office.account import Account, Incoming, Outgoing
 from ..office.problem import Problem, quoted
 
 Texts = Mapping[str, Any]

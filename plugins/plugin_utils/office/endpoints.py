@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypedDict
 
-from .model import Person, Policy, resolve_people, server
+from .account import Person
+from .model import resolve_people
+from .policy import Policy, server
 
 # Verdicts that mean: something between here and there keeps this port from being used, another port may get through.
 _IN_THE_WAY = ("blocked", "slow", "refused", "starttls_stripped")

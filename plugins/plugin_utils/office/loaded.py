@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...module_utils.masking import inert
+from .check import Machine
 from .folder import SHEETS, is_office, second_sheets
 from .folder import sheets as lists
 from .lists import recall
-from .model import Machine, Policy
+from .policy import Policy
 from .programs import PLATFORMS
 
 # The variables that make a policy.

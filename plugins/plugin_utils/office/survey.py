@@ -6,7 +6,10 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
-from .model import Account, Machine, Policy, account_of, people_of
+from .account import Account, account_of
+from .check import Machine
+from .model import people_of
+from .policy import Policy
 from .programs import LATER
 
 Key = tuple[str, str, str]
@@ -16,7 +19,7 @@ Key = tuple[str, str, str]
 def survey(
     sheet: Iterable[Mapping[str, Any]], machines: Mapping[str, Machine], policy: Policy, mdm: Container[str] = ()
 ) -> list[dict[str, Any]]:
-    """One entry per person, sorted by name; people who left are left out. The rows must be sound, see model.check_office().
+    """One entry per person, sorted by name; people who left are left out. The rows must be sound, see check.check_office().
 
     {id, name, login, mailboxes, places, phones}. id: the address of the first mailbox. mailboxes: {address, name, receive, send}, the
     servers as one text each. places: {address, machine, platform, program, mdm}; program is "" where nothing is known to be set up.
