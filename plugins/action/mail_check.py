@@ -15,13 +15,14 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 from ..plugin_utils.handout.links import server_of
+from ..plugin_utils.handout.ready import ARGUMENTS, prepare
 from ..plugin_utils.office import probe_settings, role_options, written
 from ..plugin_utils.office.check import Machine
 from ..plugin_utils.office.loaded import policy_of
 from ..plugin_utils.office.plain import plain
 from ..plugin_utils.office.problem import Problem
 from ..plugin_utils.office.survey import survey
-from .mobile_files import ARGUMENTS, prepare, read_file, refuse
+from .mobile_files import read_file, refuse
 
 ROLES = Path(__file__).parents[2] / "roles"
 WHERE = "group_vars/all.yml"

@@ -28,7 +28,7 @@ CONTROLLER = {
     "office": {"formats/escape"},
     "formats": {"office"},
     "files": {"office"},
-    "handout": {"office", "formats"},
+    "handout": {"office", "formats", "files"},
     "report": {"office", "files"},
 }
 

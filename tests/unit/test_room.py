@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.files.folder import MANIFEST
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout import room_server
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout.mobile import MANIFEST
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout.room import Room, RoomError, guests
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout.room_server import Server, base, in_url, transport
 

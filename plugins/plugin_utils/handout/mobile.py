@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from ..files.folder import Entry
 from ..formats import android, qr
 from ..formats.mobileconfig import Device, Settings, profile
 from ..formats.signing import Signer, sign, still_good
-from ..office.identity import file_name
+from ..office.identity import file_name, who
 from ..office.model import DeviceOwner
 from ..office.names import has_control
 from ..office.problem import Problem, printable, quoted
@@ -21,8 +22,6 @@ from . import pages
 from .links import Link, is_address, token
 
 PAGE = "index.html"
-# What is remembered of the last run, in the office's folder.
-MANIFEST = ".charter-mail.json"
 # The folder beside those of the people with the profiles that an MDM takes: it signs them itself.
 MDM = "mdm"
 # Devices that get a profile, as people call them: files are named so.
@@ -97,6 +96,18 @@ def folder(owner: DeviceOwner) -> str:
 def profile_file(folder: str, device: Device) -> str:
     """Name of the profile for a device in the person's folder."""
     return f"{_short(folder)}-{PROFILES[device]}.mobileconfig"
+
+
+def left_by(owner: DeviceOwner, known: Mapping[str, Entry]) -> list[str]:
+    """Folders with an iPhone's profile that were this person's, under a mailbox that the person has no more."""
+    mine = who(owner["full_name"], owner["login"])
+    addresses = {file_name(account["address"]) for account in owner["accounts"]}
+    return [
+        folder
+        for folder, entry in sorted(known.items())
+        # Without a login there is nothing but the mailbox that tells people of one name apart.
+        if owner["login"] and entry.who == mine and folder not in addresses and profile_file(folder, "ios") in entry.files
+    ]
 
 
 def unsigned_file(folder: str, device: Device, signed: bool) -> str:

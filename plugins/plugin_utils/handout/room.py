@@ -20,8 +20,9 @@ from urllib.parse import unquote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ..files.folder import MANIFEST
 from ..formats import qr
-from .mobile import MANIFEST, MDM, PROFILES
+from .mobile import MDM, PROFILES
 
 HERE = Path(__file__).parent
 TYPE = "application/x-apple-aspen-config"
