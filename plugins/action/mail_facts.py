@@ -51,7 +51,9 @@ class ActionModule(ActionBase):
         )
         result.pop("invocation", None)
         if look and not result.get("failed"):
-            result["probe"] = look.result(result.pop("endpoints", []))
+            # What `auto` came to last is known of the machine alone, and stays where nothing can be told.
+            last = {"auto_smtp_port": result["remembered"].get("smtp_port", "")}
+            result["probe"] = Look(asked["rows"], Policy.of({**asked["policy"], **last})).result(result.pop("endpoints", []))
             if asked["require"] and (faults := _faults(result["probe"]["endpoints"])):
                 kept = "mail_require_reachable is set, so the mail settings on this machine stay as they are."
                 result |= {"failed": True, "msg": " ".join([*faults, kept])}

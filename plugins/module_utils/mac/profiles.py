@@ -21,7 +21,7 @@ from ansible_collections.msp.charter_mail.plugins.module_utils.mac.answer import
 
 SECONDS = 60  # for one command
 MEMORY = "apple_mail"
-PANE = "x-answer.systempreferences:com.apple.Profiles-Settings.extension"
+PANE = "x-apple.systempreferences:com.apple.Profiles-Settings.extension"
 
 REMOVED = "removed"
 ABSENT = "absent"
