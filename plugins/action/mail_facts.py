@@ -56,7 +56,8 @@ class ActionModule(ActionBase):
             result["probe"] = Look(asked["rows"], Policy.of({**asked["policy"], **last})).result(result.pop("endpoints", []))
             if asked["require"] and (faults := _faults(result["probe"]["endpoints"])):
                 kept = "mail_require_reachable is set, so the mail settings on this machine stay as they are."
-                result |= {"failed": True, "msg": " ".join([*faults, kept])}
+                # Ansible prints the whole result of what failed: the sentence alone is for people.
+                return {"failed": True, "changed": False, "msg": " ".join([*faults, kept])}
         return result
 
 
