@@ -135,10 +135,10 @@ fleet: packages .venv/dev ## the container scenarios: real servers, real mail pr
 .PHONY: bench
 bench: packages .venv/dev ## measure; prints ratios taken side by side
 	@$(BIN)/python -m pip install --quiet mitogen || echo "Mitogen cannot be installed here"
-	@$(RUN) python tests/benchmark/bench_files.py
-	@$(RUN) python tests/benchmark/bench_provision.py
-	@$(RUN) python tests/benchmark/bench_probe.py
-	@$(RUN) python tests/benchmark/bench_mobile.py
+	@$(RUN) python -m tests.benchmark.bench_files
+	@$(RUN) python -m tests.benchmark.bench_provision
+	@$(RUN) python -m tests.benchmark.bench_probe
+	@$(RUN) python -m tests.benchmark.bench_mobile
 
 .PHONY: collection
 collection: .venv/dev ## build the collection artefact into build/, of the files that git knows

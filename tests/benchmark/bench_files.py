@@ -1,6 +1,6 @@
 """What one round trip saves: SSH commands and seconds of mail_files, copy, a template loop and Mitogen, side by side.
 
-    python tests/benchmark/bench_files.py
+    python -m tests.benchmark.bench_files
 
 Starts an sshd of its own on 127.0.0.1 (own host key, own key, own directory) whose forced command counts what is
 executed, and ends it by its process id. Fails only when mail_files needs more than one command;

@@ -1,6 +1,6 @@
 """What phones cost: mobile_profiles.yml for 1,000 people, beside plistlib, the signer and segno called directly for the same people.
 
-    python tests/benchmark/bench_mobile.py
+    python -m tests.benchmark.bench_mobile
 
 Everything is on one core. Both make, for every person, a profile, its signature, a settings file and two QR codes as SVG and PNG; the
 playbook checks the office, makes a page each and writes all of it as well. Fails when its first run takes more than twice the direct calls,
@@ -20,7 +20,8 @@ from pathlib import Path
 
 import segno
 import yaml
-from bench_files import ROOT
+
+from tests.benchmark.bench_files import ROOT
 
 sys.path[:0] = [str(ROOT), str(ROOT / "collections")]
 

@@ -1,6 +1,6 @@
 """What a look at the servers costs: three at once against one alone, fifty machines with a dead server, memory under hostile servers.
 
-    python tests/benchmark/bench_probe.py
+    python -m tests.benchmark.bench_probe
 
 Servers are doubles on loopback that answer after a delay, as over a line. Fails when three servers take more than 1.3 times the slowest of
 them, when dead servers cost fifty machines more than rounds x timeout, or when the probe takes 50 MB; times depend on the machine.
