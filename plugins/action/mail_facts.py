@@ -22,8 +22,6 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         servers = {
-            "rows": {"type": "list", "elements": "dict", "required": True},
-            "policy": {"type": "dict", "required": True},
             "interceptors": {"type": "list", "elements": "dict", "required": True},
             "timeout": {"type": "int", "default": 20},
             "login": {"type": "bool", "default": False},
@@ -32,18 +30,23 @@ class ActionModule(ActionBase):
         _, arguments = self.validate_argument_spec(
             {
                 "logins": {"type": "list", "elements": "str", "default": []},
+                "rows": {"type": "list", "elements": "dict"},
+                "policy": {"type": "dict"},
                 "packages": {"type": "list", "elements": "str", "choices": [*PROGRAMS], "default": [*PROGRAMS]},
                 "directories": {"type": "dict", "default": {}},
                 "root": {"type": "str", "default": ""},
                 "platform": {"type": "str", "choices": ["linux", "macos", "windows"], "default": "linux"},
                 "servers": {"type": "dict", "options": servers},
-            }
+            },
+            required_together=[("rows", "policy")],
+            required_by={"servers": ["rows"]},
         )
         given = plain(arguments)
-        asked = given.pop("servers")
+        rows, policy, asked = (given.pop(name) for name in ("rows", "policy", "servers"))
         packages = {name: PROGRAMS[name].version_flag for name in given.pop("packages")}
-        look = Look(asked["rows"], Policy.of(asked["policy"])) if asked else None
-        probe = module_args(self, look, asked, task_vars or {}) if look and look.endpoints else None
+        look = None if rows is None else Look(rows, Policy.of(policy))
+        given["logins"] += [person["login"] for person in look.people] if look else []
+        probe = module_args(self, look, asked, task_vars or {}) if look and asked and look.endpoints else None
         result: dict[str, Any] = self._execute_module(
             module_name="msp.charter_mail.mail_facts",
             module_args={**given, "packages": packages, **({"probe": probe} if probe else {})},
@@ -51,10 +54,11 @@ class ActionModule(ActionBase):
         )
         result.pop("invocation", None)
         if look and not result.get("failed"):
-            # What `auto` came to last is known of the machine alone, and stays where nothing can be told.
-            last = {"auto_smtp_port": result["remembered"].get("smtp_port", "")}
-            result["probe"] = Look(asked["rows"], Policy.of({**asked["policy"], **last})).result(result.pop("endpoints", []))
-            if asked["require"] and (faults := _faults(result["probe"]["endpoints"])):
+            # Only the machine knows who was first there, and which port `auto` came to last: both stay where nothing says otherwise.
+            last = result["remembered"]
+            known = {"auto_smtp_port": last.get("smtp_port", ""), "primaries": last.get("primaries", {})}
+            result["probe"] = Look(rows, Policy.of({**policy, **known})).result(result.pop("endpoints", []))
+            if asked and asked["require"] and (faults := _faults(result["probe"]["endpoints"])):
                 kept = "mail_require_reachable is set, so the mail settings on this machine stay as they are."
                 # Ansible prints the whole result of what failed: the sentence alone is for people.
                 return {"failed": True, "changed": False, "msg": " ".join([*faults, kept])}

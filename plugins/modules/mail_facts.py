@@ -16,10 +16,18 @@ description:
     its version is read from its C(application.ini).
 options:
   logins:
-    description: Logins to look up.
+    description: Logins to look up, besides those of O(rows).
     type: list
     elements: str
     default: []
+  rows:
+    description: Rows of the machine's people, as P(msp.charter_mail.resolve_people#filter) takes them. Needs O(policy).
+    type: list
+    elements: dict
+  policy:
+    description: The office's decisions, as P(msp.charter_mail.resolve_people#filter) takes them. What the machine remembers wins over
+      its C(auto_smtp_port) and C(primaries).
+    type: dict
   packages:
     description: Programs to look for.
     type: list
@@ -41,18 +49,9 @@ options:
     choices: [linux, macos, windows]
     default: linux
   servers:
-    description: Look at the mail servers of the machine's people as well, as M(msp.charter_mail.mail_probe) does, in the same round trip.
+    description: Look at the mail servers of the people of O(rows) as well, as M(msp.charter_mail.mail_probe) does, in the same round trip.
     type: dict
     suboptions:
-      rows:
-        description: As for M(msp.charter_mail.mail_probe).
-        type: list
-        elements: dict
-        required: true
-      policy:
-        description: As for M(msp.charter_mail.mail_probe).
-        type: dict
-        required: true
       interceptors:
         description: As for M(msp.charter_mail.mail_probe).
         type: list
@@ -82,7 +81,8 @@ attributes:
 EXAMPLES = r"""
 - name: Look which people and programs are there
   msp.charter_mail.mail_facts:
-    logins: "{{ mail_people | map(attribute='login') }}"
+    rows: "{{ mail_rows }}"
+    policy: "{{ mail_policy }}"
     packages: [thunderbird, msmtp]
   register: mail_found
 """
@@ -112,8 +112,8 @@ remembered:
   type: dict
   sample: {smtp_port: 465}
 probe:
-  description: What M(msp.charter_mail.mail_probe) returns.
-  returned: with O(servers)
+  description: What M(msp.charter_mail.mail_probe) returns; without O(servers) no server was looked at.
+  returned: with O(rows)
   type: dict
 system:
   description: What the machine calls its system, like C(uname -s).

@@ -20,13 +20,13 @@ description:
     they reach the machine through the standard input of the module and are kept nowhere.
 options:
   rows:
-    description: Rows of the machine's people, as M(msp.charter_mail.resolve_people#filter) takes them.
+    description: Rows of the machine's people, as P(msp.charter_mail.resolve_people#filter) takes them.
     type: list
     elements: dict
     required: true
   policy:
     description: >-
-      The office's decisions, as M(msp.charter_mail.resolve_people#filter) takes them. With C(smtp_port=auto) the result says
+      The office's decisions, as P(msp.charter_mail.resolve_people#filter) takes them. With C(smtp_port=auto) the result says
       which port can be used here.
     type: dict
     required: true
@@ -159,6 +159,11 @@ shut:
   type: list
   elements: int
   sample: [587]
+people:
+  description: The people of O(rows) with complete accounts, as P(msp.charter_mail.resolve_people#filter) makes them, with the port that came out.
+  returned: always
+  type: list
+  elements: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -438,7 +438,8 @@ def test_the_role_opens_what_was_found_shut_and_looks_again(machine: Namespace, 
 
     def look(**variables: Any) -> dict[str, Any]:
         """As the role mail looks, at servers alone."""
-        asked = {"logins": [], "root": "", "platform": "linux", "servers": "{{ __reachability_look }}"}
+        rows = {name: f"{{{{ mail_{name} }}}}" for name in ("rows", "policy")}
+        asked = {"root": "", "platform": "linux", "servers": "{{ __reachability_look }}", **rows}
         return {"msp.charter_mail.mail_facts": asked, "register": "mail_facts", "vars": {"mail_platform": "linux", **variables}}
 
     def seen(register: str) -> list[dict[str, Any]]:

@@ -91,12 +91,13 @@ class Look:
         self.endpoints = endpoints(self.people, policy)
 
     def result(self, looked: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """{endpoints, smtp_port, smtp_choice, shut}, see M(mail_probe). looked: what was found of each endpoint, in their order."""
+        """{endpoints, smtp_port, smtp_choice, shut, people}, see M(mail_probe). looked: what was found of each endpoint, in their order."""
         if not looked:
-            return {"endpoints": [], "smtp_port": self._policy.smtp_port, "smtp_choice": "", "shut": []}
+            return {"endpoints": [], "smtp_port": self._policy.smtp_port, "smtp_choice": "", "shut": [], "people": self.people}
         port, choice = choose_port(looked, self._policy)
-        chosen = endpoints(resolve_people(self._rows, replace(self._policy, smtp_port=port)), self._policy)
-        return {"endpoints": with_users(looked, chosen), "smtp_port": port, "smtp_choice": choice, "shut": shut_ports(looked)}
+        people = resolve_people(self._rows, replace(self._policy, smtp_port=port))
+        found = with_users(looked, endpoints(people, self._policy))
+        return {"endpoints": found, "smtp_port": port, "smtp_choice": choice, "shut": shut_ports(looked), "people": people}
 
 
 def choose_port(results: Sequence[Mapping[str, Any]], policy: Policy) -> tuple[int | None, str]:
