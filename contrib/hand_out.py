@@ -34,6 +34,7 @@ from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout.room_serv
     own_address,
     transport,
 )
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.libraries import missing  # noqa: E402  the path is made above
 
 UNSIGNED = """\
 The iPhones' profiles are not signed, so they are not handed out over the air:
@@ -55,6 +56,9 @@ def main() -> int:
     parser.add_argument("--key", type=Path)
     parser.add_argument("--unsigned-over-http", action="store_true")
     options = parser.parse_args()
+    if problems := missing("cryptography", "segno"):
+        print(*problems, sep="\n", file=sys.stderr)
+        return 1
     try:
         return hand_out(options)
     except RoomError as error:

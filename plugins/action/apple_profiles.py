@@ -34,7 +34,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        _, given = self.validate_argument_spec(_ARGUMENTS)
+        _unused, given = self.validate_argument_spec(_ARGUMENTS)
         given = plain(given)
         places = _places(given.pop("files"))
         problems: list[str] = []
@@ -56,7 +56,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail("\n".join(problems[:20]))
         data = {**given, "root": given["root"].rstrip("/"), "people": people}
         result: dict[str, Any] = self._execute_module(
-            module_name="msp.charter_mail.apple_profiles", module_args={"payload": pack(data)}, task_vars=task_vars
+            module_name="msp.charter_mail._apple_profiles", module_args={"payload": pack(data)}, task_vars=task_vars
         )
         result.pop("invocation", None)
         return result

@@ -18,6 +18,7 @@ from ..plugin_utils.handout.links import server_of
 from ..plugin_utils.handout.ready import ARGUMENTS, prepare
 from ..plugin_utils.office import probe_settings, role_options, written
 from ..plugin_utils.office.check import Machine
+from ..plugin_utils.office.libraries import missing
 from ..plugin_utils.office.loaded import policy_of
 from ..plugin_utils.office.plain import plain
 from ..plugin_utils.office.problem import Problem
@@ -44,7 +45,8 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         variables = task_vars or {}
-        _, arguments = self.validate_argument_spec(
+        refuse(missing("cryptography", "segno"), _UNTOUCHED)
+        _unused, arguments = self.validate_argument_spec(
             {
                 "providers": {"type": "list", "elements": "dict", "required": True},
                 "preview_dir": {"type": "path", "default": ""},

@@ -19,7 +19,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec(
+        _unused, arguments = self.validate_argument_spec(
             {
                 "people": {"type": "list", "elements": "dict", "default": []},
                 "probe": {"type": "dict", "default": {}},

@@ -27,7 +27,7 @@ class ActionModule(ActionBase):
             "login": {"type": "bool", "default": False},
             "require": {"type": "bool", "default": False},
         }
-        _, arguments = self.validate_argument_spec(
+        _unused, arguments = self.validate_argument_spec(
             {
                 "logins": {"type": "list", "elements": "str", "default": []},
                 "rows": {"type": "list", "elements": "dict"},
@@ -48,7 +48,7 @@ class ActionModule(ActionBase):
         given["logins"] += [person["login"] for person in look.people] if look else []
         probe = module_args(self, look, asked, task_vars or {}) if look and asked and look.endpoints else None
         result: dict[str, Any] = self._execute_module(
-            module_name="msp.charter_mail.mail_facts",
+            module_name="msp.charter_mail._mail_facts",
             module_args={**given, "packages": packages, **({"probe": probe} if probe else {})},
             task_vars=task_vars or {},
         )

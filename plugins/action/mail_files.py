@@ -112,7 +112,7 @@ class ActionModule(ActionBase):
             "evidence": [row["program"] for row in proofs],
         }
         result: dict[str, Any] = self._execute_module(
-            module_name="msp.charter_mail.mail_files",
+            module_name="msp.charter_mail._mail_files",
             module_args={"payload": pack(data), "secrets": options["secrets"]},
             task_vars=task_vars,
         )

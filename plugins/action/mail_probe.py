@@ -25,7 +25,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec(
+        _unused, arguments = self.validate_argument_spec(
             {
                 "rows": {"type": "list", "elements": "dict", "required": True},
                 "policy": {"type": "dict", "required": True},
@@ -39,7 +39,7 @@ class ActionModule(ActionBase):
             return {"changed": False, **look.result([])}
         asked = module_args(self, look, plain(arguments), task_vars or {})
         result: dict[str, Any] = self._execute_module(
-            module_name="msp.charter_mail.mail_probe", module_args=asked, task_vars=task_vars or {}
+            module_name="msp.charter_mail._mail_probe", module_args=asked, task_vars=task_vars or {}
         )
         result.pop("invocation", None)
         if "endpoints" in result:

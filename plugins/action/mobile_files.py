@@ -28,6 +28,7 @@ from ..plugin_utils.handout import mobile
 from ..plugin_utils.handout.links import ending_warning
 from ..plugin_utils.handout.ready import ARGUMENTS, prepare
 from ..plugin_utils.office.identity import who
+from ..plugin_utils.office.libraries import missing
 from ..plugin_utils.office.model import DeviceOwner
 from ..plugin_utils.office.plain import plain
 from ..plugin_utils.office.problem import counted, printable
@@ -56,7 +57,8 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         variables = task_vars or {}
-        _, arguments = self.validate_argument_spec(ARGUMENTS)
+        refuse(missing("cryptography", "segno"), "no hand-out was written")
+        _unused, arguments = self.validate_argument_spec(ARGUMENTS)
         hostvars = variables["hostvars"]
         owns = {name: hostvars[name] for name in variables["groups"]["all"]}
         now = datetime.datetime.now(datetime.UTC)

@@ -9,6 +9,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ..plugin_utils.office.libraries import missing
 from ..plugin_utils.office.new_list import machines_of, workbook
 from ..plugin_utils.office.problem import Problem
 from ..plugin_utils.office.staff_sheet import read_sheet
@@ -22,8 +23,8 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         path = {"type": "path", "default": ""}
-        _, arguments = self.validate_argument_spec({"dest": {"type": "path", "required": True}, "source": path, "machines": path})
-        problems: list[Problem] = []
+        _unused, arguments = self.validate_argument_spec({"dest": {"type": "path", "required": True}, "source": path, "machines": path})
+        problems = missing("xlsxwriter")
         rows: list[dict[str, str]] = []
         notes: list[str] = []
         if arguments["source"]:

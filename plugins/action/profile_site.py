@@ -41,7 +41,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        _, given = self.validate_argument_spec(_ARGUMENTS)
+        _unused, given = self.validate_argument_spec(_ARGUMENTS)
         given = plain(given)
         data: dict[str, Any] = {"office": _plain(file_name(given["office"]), "office"), "state": given["state"], "names": []}
         if given["state"] == "absent":
@@ -57,7 +57,7 @@ class ActionModule(ActionBase):
 
     def _ask(self, data: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         result: dict[str, Any] = self._execute_module(
-            module_name="msp.charter_mail.profile_site", module_args={"payload": pack(data)}, task_vars=task_vars
+            module_name="msp.charter_mail._profile_site", module_args={"payload": pack(data)}, task_vars=task_vars
         )
         result.pop("invocation", None)
         return result

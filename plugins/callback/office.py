@@ -8,7 +8,7 @@ name: office
 type: stdout
 short_description: A run on an office, in words that a technician reads
 version_added: 0.1.0
-author: charter-mail contributors
+author: charter-mail contributors (!UNKNOWN)
 description:
   - For playbooks with roles of this collection. While they run, a terminal has one line that moves, a pipe or a file one line per machine
     that is done; an error is one line, at once.
@@ -233,7 +233,7 @@ class CallbackModule(Default):
             document = self._end(bool(context.CLIARGS.get("check")))
             waits = context.CLIARGS.get("check") and document and document["counts"]["would_change"]
             word = "would_change" if waits else word
-            word = "problem" if any(why == "failed" for why, _ in self._results.stopped.values()) else word
+            word = "problem" if any(why == "failed" for why, _unused in self._results.stopped.values()) else word
         if place := self.get_option("verdict_file"):
             Path(str(place)).write_text(word, encoding="utf-8")
 
@@ -332,7 +332,7 @@ class CallbackModule(Default):
     def _unseen(self) -> Iterator[tuple[str, str, str, list[str]]]:
         """Machines that stopped: name, "unreachable" or "failed", the reason, addresses of their people."""
         words = {"unreachable": "could not be reached", "failed": "the run failed there, see above"}
-        for name, (why, _) in sorted(self._results.stopped.items()):
+        for name, (why, _unused) in sorted(self._results.stopped.items()):
             addresses = {place["address"] for person in self._results.people for place in person["places"] if place["machine"] == name}
             yield name, why, words[why], sorted(addresses)
 

@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 name: as_value
 short_description: A text as a value of a program's format
 version_added: 0.1.0
-author: charter-mail contributors
+author: charter-mail contributors (!UNKNOWN)
 description:
   - Writes any text so that the program reads it back unchanged, with its quotes where the format has some.
   - Fails for control characters, and for what the format cannot hold. What is refused, and by which source, is in

@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 name: mac_people
 short_description: The people of a Mac with their profiles
 version_added: 0.1.0
-author: charter-mail contributors
+author: charter-mail contributors (!UNKNOWN)
 description:
   - Finds each person's configuration profile among those that M(msp.charter_mail.mobile_files) made.
   - Fails with the names of people for whom none was made.

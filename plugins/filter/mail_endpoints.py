@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 name: mail_endpoints
 short_description: The mail servers that people need
 version_added: 0.1.0
-author: charter-mail contributors
+author: charter-mail contributors (!UNKNOWN)
 description:
   - The servers that fetch mail for these people, and every submission server of their provider.
 positional: _input, policy

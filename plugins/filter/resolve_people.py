@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 name: resolve_people
 short_description: The people of a machine with complete mail accounts
 version_added: 0.1.0
-author: charter-mail contributors
+author: charter-mail contributors (!UNKNOWN)
 description:
   - Turns rows of the staff sheet, or of C(mail_accounts), into people with accounts in which every default is filled in.
   - Ids are UUIDv5 (RFC 9562) of protocol and address, the same on every run.

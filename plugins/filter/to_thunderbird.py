@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 name: to_thunderbird
 short_description: Accounts as what Thunderbird reads
 version_added: 0.1.0
-author: charter-mail contributors
+author: charter-mail contributors (!UNKNOWN)
 description:
   - Without a domain, people's accounts as the JSON block of the AutoConfig script, a valid JavaScript expression, pure ASCII, one person
     a line.

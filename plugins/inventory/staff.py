@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 name: staff
 short_description: The people of an office, from its staff sheet
 version_added: 0.1.0
-author: charter-mail contributors
+author: charter-mail contributors (!UNKNOWN)
 description:
   - Reads C(staff.csv), C(staff.xlsx), C(staff.ods) or C(staff.xls) beside C(hosts.yml) and gives every machine the rows of its people as
     C(mail_staff).

@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: apple_profiles
 short_description: See which people of a Mac have installed their mail profile
 version_added: 0.1.0
-author: charter-mail contributors
+author: charter-mail contributors (!UNKNOWN)
 description:
   - Asks a Mac, in one round trip for all its people, for the configuration profiles they have, and holds the settings that macOS shows
     against those of the profile that was handed out.
@@ -127,29 +127,3 @@ people:
       type: str
       sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 """
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.msp.charter_mail.plugins.module_utils.files import payload, store, units
-from ansible_collections.msp.charter_mail.plugins.module_utils.mac import profiles
-
-
-def main() -> None:
-    module = AnsibleModule(argument_spec={"payload": {"type": "str", "required": True, "no_log": True}}, supports_check_mode=True)
-    data = payload.unpack(module.params["payload"])
-    options = profiles.Options(
-        root=data["root"],
-        absent=data["state"] == "absent",
-        open=data["open"],
-        remove_pop=data["remove_pop"],
-        check=module.check_mode,
-    )
-    try:
-        mac = profiles.Mac(options)
-        mac.work(data["people"])
-    except store.StoreError as error:
-        module.fail_json(msg=units.printable(str(error)), people=[])
-    module.exit_json(changed=mac.changed, people=mac.people)
-
-
-if __name__ == "__main__":
-    main()

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: mail_check
 short_description: Check an office's settings and people before any machine is contacted
 version_added: 0.1.0
-author: charter-mail contributors
+author: charter-mail contributors (!UNKNOWN)
 description:
   - Runs on the controller only. Looks at every machine of the inventory, whatever C(--limit) says, and reports all problems at once.
   - Everything that can be known before a machine is contacted is looked at here, in one place for all playbooks. The people; the settings

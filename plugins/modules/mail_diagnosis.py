@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: mail_diagnosis
 short_description: Put together what was found on a machine, in a technician's words
 version_added: 0.1.0
-author: charter-mail contributors
+author: charter-mail contributors (!UNKNOWN)
 description:
   - Runs on the controller only and changes nothing. Makes one tree of steps of what other modules found.
 options:

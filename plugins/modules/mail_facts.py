@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: mail_facts
 short_description: Look which people and mail programs a machine has
 version_added: 0.1.0
-author: charter-mail contributors
+author: charter-mail contributors (!UNKNOWN)
 description:
   - One round trip for all logins, programs and servers. Changes nothing.
   - Programs are asked for their version as user C(nobody), for at most five seconds each. Thunderbird is not started;
@@ -94,7 +94,7 @@ logins:
   type: dict
   sample: {jane: {exists: true, uid: 1000, gid: 1000, home: /home/jane}}
 programs:
-  description: By program. RV(programs.installed) is none below a prefix, where nobody can tell.
+  description: By program; C(installed) is none below a prefix, where nobody can tell.
   returned: always
   type: dict
   sample:
@@ -121,79 +121,3 @@ system:
   type: str
   sample: Linux
 """
-
-import os
-from typing import Any, Dict
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.msp.charter_mail.plugins.module_utils.files import machine, payload, persons, store, units
-from ansible_collections.msp.charter_mail.plugins.module_utils.servers import probe
-from ansible_collections.msp.charter_mail.plugins.module_utils.stored import programs
-
-
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "logins": {"type": "list", "elements": "str", "default": []},
-            # By program, what has it say its version.
-            "packages": {"type": "dict", "required": True},
-            "directories": {"type": "dict", "default": {}},
-            "root": {"type": "str", "default": ""},
-            "platform": {"type": "str", "choices": ["linux", "macos", "windows"], "default": "linux"},
-            # As for mail_probe.
-            "probe": {
-                "type": "dict",
-                "options": {
-                    "endpoints": {"type": "list", "elements": "dict", "required": True},
-                    "interceptors": {"type": "list", "elements": "dict", "required": True},
-                    "timeout": {"type": "float", "required": True},
-                    "logins": {"type": "str", "no_log": True},
-                },
-            },
-        },
-        supports_check_mode=True,
-    )
-    # Side by side: each waits for others most of the time.
-    looking = probe.beside(*probe.arguments(module.params["probe"])) if module.params["probe"] else None
-    root = module.params["root"].rstrip("/")
-    platform = module.params["platform"]
-    try:
-        state = machine.open_store(root, platform)
-    except store.StoreError as error:
-        module.fail_json(msg=units.printable(str(error)))
-    addresses = {address for records in state.sets.values() for record in records for address in record["people"]}
-    found = {
-        "logins": {login: _login(login, root, platform) for login in module.params["logins"]},
-        "programs": {
-            name: _program(name, root, platform, module.params["directories"].get(name) or "", flag)
-            for name, flag in module.params["packages"].items()
-        },
-        "people": sorted(addresses),
-        "remembered": state.remembered,
-        "system": os.uname().sysname,
-    }
-    if looking:
-        found["endpoints"] = looking()
-    module.exit_json(changed=False, **found)
-
-
-def _login(login: str, root: str, platform: str) -> Dict[str, Any]:
-    if root:
-        home = payload.home_below(platform, login)
-        home = "C:" + home[2:] if platform == "windows" else home
-        return {"exists": True, "uid": None, "gid": None, "home": home}
-    person = persons.find(login)
-    if person is None:
-        return {"exists": False, "uid": None, "gid": None, "home": None}
-    return {"exists": True, "uid": person.uid, "gid": person.gid, "home": person.home}
-
-
-def _program(name: str, root: str, platform: str, directory: str, flag: str) -> Dict[str, Any]:
-    if root:
-        return {"installed": None, "version": None, "path": None}
-    found: Dict[str, Any] = programs.look(name, platform, directory, flag)
-    return found
-
-
-if __name__ == "__main__":
-    main()

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: mail_files
 short_description: Write the settings files of all people of a machine in one round trip
 version_added: 0.1.0
-author: charter-mail contributors
+author: charter-mail contributors (!UNKNOWN)
 description:
   - Renders a table of templates for every person of a machine on the controller and brings all files to the machine in
     one module run, whatever the number of people and files.
@@ -302,58 +302,3 @@ evidence:
   elements: dict
   sample: [{address: jane.doe@example.org, program: thunderbird, verified: true}]
 """
-
-import os
-from typing import Any, Dict, List
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.msp.charter_mail.plugins.module_utils.files import machine, payload, store, units
-from ansible_collections.msp.charter_mail.plugins.module_utils.stored import find
-
-
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "payload": {"type": "str", "required": True, "no_log": True},
-            "secrets": {"type": "list", "elements": "str", "default": [], "no_log": True},
-        },
-        supports_check_mode=True,
-    )
-    os.umask(0o077)
-    data = payload.unpack(module.params["payload"])
-    options = machine.Options(
-        programs=data["programs"],
-        root=data["root"],
-        platform=data["platform"],
-        take_over=data["take_over"],
-        backups=data["backups"],
-        check=module.check_mode,
-        diff=module._diff,
-        secrets=module.params["secrets"],
-        remember=data["remember"],
-        people=data["people"],
-    )
-    files: List[Dict[str, Any]] = []
-    try:
-        run = machine.Machine(options, files)
-        run.apply(data["files"])
-        stored = find.look(run.answering(data["evidence"]), data["evidence"], options.root, options.platform)
-    except store.StoreError as error:
-        module.fail_json(msg=units.printable(str(error)), changed=any(outcome["changed"] for outcome in files), files=files)
-    result = {
-        "changed": any(outcome["changed"] for outcome in run.files),
-        "files": run.files,
-        "stored": stored,
-    }
-    if options.diff:
-        result["diff"] = run.diff
-    wrong = [outcome for outcome in run.files if outcome["state"] in ("refused", "failed", "no_login")]
-    if wrong:
-        lines = ["%s (%s): %s" % (bad["dest"], bad["state"], bad.get("message", "")) for bad in wrong]
-        count = "%d of %d files were not written" % (len(wrong), len(run.files))
-        module.fail_json(msg="%s: %s" % (count, "; ".join(lines)), **result)
-    module.exit_json(**result)
-
-
-if __name__ == "__main__":
-    main()

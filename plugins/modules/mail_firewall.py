@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: mail_firewall
 short_description: Let outgoing mail through the firewall that a machine already uses
 version_added: 0.1.0
-author: charter-mail contributors
+author: charter-mail contributors (!UNKNOWN)
 description:
   - Opens TCP ports for outgoing connections that were found shut, where the machine's own firewall stops them, and takes that back again.
   - What the firewall stops or lets out on purpose is not overridden. What it forbids an address, a user or an interface stays forbidden,

@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: mail_probe
 short_description: Look from a machine whether its people's mail servers can be used, and say why not
 version_added: 0.1.0
-author: charter-mail contributors
+author: charter-mail contributors (!UNKNOWN)
 description:
   - Looks at all mail servers of the machine's people at once, in one round trip and within a time. For each server the name (A and AAAA),
     the connection for each address family, TLS in the mode that is set, the certificate, the greeting and what the server offers before and
@@ -160,32 +160,8 @@ shut:
   elements: int
   sample: [587]
 people:
-  description: The people of O(rows) with complete accounts, as P(msp.charter_mail.resolve_people#filter) makes them, with the port that came out.
+  description: The people of O(rows) as P(msp.charter_mail.resolve_people#filter) makes them, with the port that came out.
   returned: always
   type: list
   elements: dict
 """
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.msp.charter_mail.plugins.module_utils.servers import probe, wire
-
-
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "endpoints": {"type": "list", "elements": "dict", "required": True},
-            "interceptors": {"type": "list", "elements": "dict", "required": True},
-            "timeout": {"type": "float", "default": 20.0},
-            # A parcel, so that a password that happens to be a common word is not cut out of everything that is returned.
-            "logins": {"type": "str", "no_log": True},
-        },
-        supports_check_mode=True,
-    )
-    unknown = sorted({str(each.get("service")) for each in module.params["endpoints"]} - set(wire.DIALOGS))
-    if unknown:
-        module.fail_json(msg="endpoints: service %s is none of %s" % (unknown[0], ", ".join(sorted(wire.DIALOGS))))
-    module.exit_json(changed=False, endpoints=probe.probe(*probe.arguments(module.params)))
-
-
-if __name__ == "__main__":
-    main()

@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: mail_settings
 short_description: Read which servers people's mail programs use
 version_added: 0.1.0
-author: charter-mail contributors
+author: charter-mail contributors (!UNKNOWN)
 description:
   - Reads the programs' own files (Thunderbird's C(prefs.js) of every profile, C(~/.msmtprc) or C(~/.config/msmtp/config),
     C(~/.config/isyncrc) and C(~/.mbsyncrc), C(~/.config/aerc/accounts.conf)) and returns the accounts in them in one shape, with the

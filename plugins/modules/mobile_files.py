@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: mobile_files
 short_description: Write what an office's people need for their phones and computers
 version_added: 0.1.0
-author: charter-mail contributors
+author: charter-mail contributors (!UNKNOWN)
 description:
   - >-
     Runs on the controller only, once for the whole office, whatever C(--limit) says. Everybody gets a folder with a page that says how the

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: office_list
 short_description: Write the list of a new office, and read its machines
 version_added: 0.1.0
-author: charter-mail contributors
+author: charter-mail contributors (!UNKNOWN)
 description:
   - Runs on the controller only. Writes a workbook for the people of a new office, empty, or with the people of a list or an export that the
     office has.

@@ -572,7 +572,7 @@ def test_all_servers_are_looked_at_at_once(authority: Authority) -> None:
 # The module as ansible runs it, but for the lists of authorities, which would not have the test's.
 ALONE = """
 from ansible_collections.msp.charter_mail.plugins.module_utils.servers import trust
-from ansible_collections.msp.charter_mail.plugins.modules import mail_probe
+from ansible_collections.msp.charter_mail.plugins.modules import _mail_probe as mail_probe
 trust.LISTS.clear()
 mail_probe.main()
 """

@@ -87,7 +87,7 @@ print(json.dumps(said))
 MODULE = """
 import contextlib, json, sys
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.msp.charter_mail.plugins.modules import profile_site
+from ansible_collections.msp.charter_mail.plugins.modules import _profile_site as profile_site
 for arguments in json.load(sys.stdin):
     with contextlib.suppress(SystemExit), patch_module_args(arguments):
         profile_site.main()

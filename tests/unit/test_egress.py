@@ -741,7 +741,7 @@ OWN = "-A ufw-before-output -o lo -j ACCEPT", "-A ufw-before-output -m conntrack
 def test_ufw_s_other_files_are_read(before: Sequence[str], after: Sequence[str], bar: str) -> None:
     four, _ = families("allow tcp 22 ANY any ANY in", before=before, after=after)
     place = four.place("deny", 587)
-    assert (bar in place.bar(place.last)) if bar else (place.bar(place.last) == "")
+    assert (bar in place.obstacle(place.last)) if bar else (place.obstacle(place.last) == "")
     assert families(before=[], after=[])[0]._replace(framework="\n".join(["*nat", *before])).place("deny", 587)[:4] == (True, False, 0, 0)
 
 

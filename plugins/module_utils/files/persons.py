@@ -160,7 +160,7 @@ def each(tasks: Sequence[Tuple[Person, Work]]) -> Iterator[Tuple[int, Any]]:
 
 def as_person(person: Person, work: Work) -> Any:
     """What the work returns, done with the rights of one person. Raises NotDone."""
-    ((_, answer),) = each([(person, work)])
+    ((_unused, answer),) = each([(person, work)])
     if isinstance(answer, NotDone):
         raise answer
     return answer
@@ -215,7 +215,7 @@ class _Child:
 
     def _reap(self) -> None:
         """Take note of its end. One that hangs in the kernel does not end, whatever it is sent: that one is left to itself."""
-        for _ in range(1000):
+        for _unused in range(1000):
             if os.waitpid(self._pid, os.WNOHANG)[0]:
                 return
             time.sleep(0.001)
@@ -285,7 +285,7 @@ def _running_ps(uid: int) -> Set[str]:
     ).stdout.decode("utf-8", "replace")
     found = set()
     for line in output.splitlines():
-        owner, _, command = line.strip().partition(" ")
+        owner, _unused, command = line.strip().partition(" ")
         if owner == str(uid):
             found.add(os.path.basename(command.strip())[:15])
     return found

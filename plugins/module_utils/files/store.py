@@ -100,7 +100,7 @@ class Store:
         """Make the directory, keep other runs out until :meth:`release`, and read again what they left."""
         if self._lock is not None:
             return
-        base, _, name = self.relative.rpartition("/")
+        base, _unused, name = self.relative.rpartition("/")
         try:
             if base:  # /var/lib is there on every machine, but not below a prefix
                 paths.close(paths.locate(self.anchor, base + "/x", 0o755))

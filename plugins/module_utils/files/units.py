@@ -172,7 +172,8 @@ def _undo(acting: List[Plan], job: Job, culprit: Optional[Plan], why: str) -> No
 
 
 def _put_back(plan: Plan, job: Job) -> None:
-    assert plan.place is not None
+    if plan.place is None:
+        raise AssertionError("a plan without a place is not carried out")
     if plan.keep == "itself":
         job.attic.move_out(plan.place, plan.relative)
     elif plan.found is None:

@@ -54,10 +54,10 @@ def _result(
     tool: str, plans: List[Tuple[str, Plan]], wanted: List[int], shut: List[int], unseen: List[str], *, check: bool
 ) -> Dict[str, Any]:
     restricted = any(plan.restricted for name, plan in plans if name == tool) or bool(unseen)
-    opened = sorted({port for _, plan in plans for port in _gained(plan.before, plan.after)})
-    closed = sorted({port for _, plan in plans for port in _gained(plan.after, plan.before)} - set(opened))
+    opened = sorted({port for _unused, plan in plans for port in _gained(plan.before, plan.after)})
+    closed = sorted({port for _unused, plan in plans for port in _gained(plan.after, plan.before)} - set(opened))
     changed = [name for name, plan in plans if plan.steps]
-    notes = [note for _, plan in plans for note in plan.notes] + unseen
+    notes = [note for _unused, plan in plans for note in plan.notes] + unseen
     parts = []
     if opened:
         word = "would open" if check else "opened"

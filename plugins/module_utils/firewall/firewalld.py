@@ -150,7 +150,7 @@ def read_policies(text: str, active: Sequence[str] = ()) -> Dict[str, Policy]:
             current = found.setdefault(head.group(1), {})
             rules = rich.setdefault(head.group(1), [])
         elif re.match(r"  [a-z-]", line):
-            key, _, value = line.strip().partition(":")
+            key, _unused, value = line.strip().partition(":")
             current[key] = value.strip()
         elif line.strip().startswith("rule "):
             rules.append(line.strip())
@@ -254,16 +254,16 @@ def _wanted(
 ) -> Tuple[FrozenSet[int], List[str]]:
     """The ports that are to be open by us in a policy, and what there is to say of those that are not."""
     wanted: Set[int] = set()
-    bars: Dict[str, List[int]] = {}
+    obstacles: Dict[str, List[int]] = {}
     for port in ports if policies[name].outgoing else []:
         if (port in ours) if policies[name].opens(port) else (port in shut):
             there = place(policies, name, port)
-            bar = there.bar(ALLOW)
-            if there.shut and not bar:
+            obstacle = there.obstacle(ALLOW)
+            if there.shut and not obstacle:
                 wanted.add(port)
             elif there.shut or not any(place(policies, other, port).shut for other in policies if policies[other].outgoing):
-                bars.setdefault(bar, []).append(port)
-    return frozenset(wanted), [told("the policy %s" % name, bar, some) for bar, some in bars.items() if bar]
+                obstacles.setdefault(obstacle, []).append(port)
+    return frozenset(wanted), [told("the policy %s" % name, obstacle, some) for obstacle, some in obstacles.items() if obstacle]
 
 
 def _held(policy: Policy, ours: FrozenSet[int]) -> FrozenSet[int]:

@@ -112,8 +112,8 @@ def decide(ruleset: Ruleset, ports: Sequence[int], shut: Sequence[int]) -> Decis
     asleep = []
     for chain, places in looked:
         now = () if ruleset.sleeps(chain) else shut
-        wanted, bars = _wanted(chain, places, now, stopped, ruleset.keeper(chain))
-        decision.notes.extend(told("the chain %s" % chain.name, bar, some) for bar, some in bars.items())
+        wanted, obstacles = _wanted(chain, places, now, stopped, ruleset.keeper(chain))
+        decision.notes.extend(told("the chain %s" % chain.name, obstacle, some) for obstacle, some in obstacles.items())
         if not ruleset.locked(chain):
             _settle(chain, places, [Opening(at, some, at == len(chain.others)) for at, some in sorted(wanted.items())], decision)
         elif chain.ours:
@@ -125,7 +125,7 @@ def decide(ruleset: Ruleset, ports: Sequence[int], shut: Sequence[int]) -> Decis
 
 
 def _opened(chain: Chain) -> List[int]:
-    return sorted({port for _, rule in chain.ours for port in our_ports(rule)})
+    return sorted({port for _unused, rule in chain.ours for port in our_ports(rule)})
 
 
 def _wanted(
@@ -133,21 +133,21 @@ def _wanted(
 ) -> Tuple[Dict[int, List[int]], Dict[str, List[int]]]:
     """The ports to be open in a chain by their places, and those about which something is to be told by what it is."""
     wanted: Dict[int, List[int]] = {}
-    bars: Dict[str, List[int]] = {}
+    obstacles: Dict[str, List[int]] = {}
     opened = _opened(chain)
     for port, place in places.items():
         if chain.elsewhere:
-            bar = _ELSEWHERE if port in shut and (place.shut or place.first) else ""
+            obstacle = _ELSEWHERE if port in shut and (place.shut or place.first) else ""
         elif place.shut and (port in shut or port in opened):
-            bar = _KEPT % keeper if keeper else place.bar(place.last)
-            if not bar:
+            obstacle = _KEPT % keeper if keeper else place.obstacle(place.last)
+            if not obstacle:
                 wanted.setdefault(place.last, []).append(port)
-                bar = MAY_STOP if place.doubt and port in shut else ""  # ours is behind that
+                obstacle = MAY_STOP if place.doubt and port in shut else ""  # ours is behind that
         else:
-            bar = place.bar(place.last) if not place.shut and port in shut and (place.doubt or port not in stopped) else ""
-        if bar:
-            bars.setdefault(bar, []).append(port)
-    return wanted, bars
+            obstacle = place.obstacle(place.last) if not place.shut and port in shut and (place.doubt or port not in stopped) else ""
+        if obstacle:
+            obstacles.setdefault(obstacle, []).append(port)
+    return wanted, obstacles
 
 
 def _settle(chain: Chain, places: Dict[int, Place], wanted: List[Opening], decision: Decision) -> None:
@@ -157,8 +157,8 @@ def _settle(chain: Chain, places: Dict[int, Place], wanted: List[Opening], decis
     if wanted:
         decision.openings[chain.key] = wanted
         decision.after[chain.name] = sorted(port for opening in wanted for port in opening.ports)
-    as_wanted = right(there, places) == sorted(port for port, _ in there) == decision.after.get(chain.name, [])
-    if as_wanted and all(our_ports(rule) for _, rule in chain.ours):
+    as_wanted = right(there, places) == sorted(port for port, _unused in there) == decision.after.get(chain.name, [])
+    if as_wanted and all(our_ports(rule) for _unused, rule in chain.ours):
         return
     family, table, name = chain.key
     where = {"family": family, "table": table, "chain": name}
@@ -170,7 +170,7 @@ def _settle(chain: Chain, places: Dict[int, Place], wanted: List[Opening], decis
             decision.commands.append({"add": {"rule": rule}})
         else:
             decision.commands.append({"insert": {"rule": dict(rule, handle=chain.others[opening.at].handle)}})
-    decision.commands.extend({"delete": {"rule": dict(where, handle=rule.handle)}} for _, rule in chain.ours)
+    decision.commands.extend({"delete": {"rule": dict(where, handle=rule.handle)}} for _unused, rule in chain.ours)
 
 
 def put_back(chains: Sequence[Key], shown: str, openings: Sequence[Opening]) -> str:

@@ -107,7 +107,7 @@ class Judge:
     def _untracks(self, rule: Rule, chain: Chain) -> bool:
         """Is the connection one that the rule may keep from being tracked?"""
         statements = [_statement(statement) for statement in rule.expr]
-        names = [name for name, _ in statements]
+        names = [name for name, _unused in statements]
         alternatives = [Conditions()]
         for name, body in statements[: names.index("notrack")] if "notrack" in names else ():
             alternatives = _also(alternatives, self._asks(name, body, chain))

@@ -98,7 +98,7 @@ class Place(NamedTuple):
     doubt: bool = False
     way_in_doubt: bool = False
 
-    def bar(self, at: int) -> str:
+    def obstacle(self, at: int) -> str:
         """Why an opening before the rule ``at`` is out of the question, or none would help: for told(). Empty: it is not."""
         if not self.shut:
             return MAY_STOP if self.doubt else _FOR_SOME if self.first else ""
@@ -166,9 +166,9 @@ def at_work(there: Openings, places: Dict[int, Place]) -> List[int]:
 
 def right(there: Openings, places: Dict[int, Place]) -> List[int]:
     """The ports that are open by us where they may be."""
-    return sorted(port for port, at in there if port in places and places[port].shut and not places[port].bar(at))
+    return sorted(port for port, at in there if port in places and places[port].shut and not places[port].obstacle(at))
 
 
-def told(owner: str, bar: str, ports: Sequence[int]) -> str:
+def told(owner: str, obstacle: str, ports: Sequence[int]) -> str:
     """A clause for people. owner: whose rules they are, as ``the chain inet filter output``."""
-    return bar % (owner, host.ports_text(ports))
+    return obstacle % (owner, host.ports_text(ports))

@@ -159,7 +159,7 @@ def read_rules(text: str) -> List[Rule]:
 def _numbers(ports: str) -> List[int]:
     found: List[int] = []
     for part in ports.split(","):
-        first, _, last = part.partition(":")
+        first, _unused, last = part.partition(":")
         if first.isdecimal() and len(first) < 6 and (not last or (last.isdecimal() and len(last) < 6)):
             found.extend(range(int(first), int(last or first) + 1))
     return found
@@ -243,15 +243,15 @@ def decide(outgoing: str, families: Sequence[Family], ports: Sequence[int], shut
     outgoing: the default. families: IPv4 and IPv6. Mail that goes out by IPv4 goes out. Raises Failed.
     """
     four, six = families
-    opened = {port for _, rule in four.ours for port in _numbers(rule.ports)}
+    opened = {port for _unused, rule in four.ours for port in _numbers(rule.ports)}
     places = {port: four.place(outgoing, port) for port in ports}
     wanted: Dict[int, List[int]] = {}
-    bars: Dict[str, List[int]] = {}
+    obstacles: Dict[str, List[int]] = {}
     for port, place in places.items():
         if port in shut or (place.shut and port in opened):
-            bar = place.bar(place.last) or (_beside(six, outgoing, port, _twin(families, place.last)) if place.shut else "")
-            if bar:
-                bars.setdefault(bar, []).append(port)
+            obstacle = place.obstacle(place.last) or (_beside(six, outgoing, port, _twin(families, place.last)) if place.shut else "")
+            if obstacle:
+                obstacles.setdefault(obstacle, []).append(port)
             elif place.shut:
                 wanted.setdefault(place.last, []).append(port)
     for some in wanted.values():
@@ -260,13 +260,13 @@ def decide(outgoing: str, families: Sequence[Family], ports: Sequence[int], shut
     there = [(port, at) for at, rule in four.ours for port in _numbers(rule.ports)]
     before = {PLACE: at_work(there, places)} if at_work(there, places) else {}
     after = {PLACE: sorted(port for some in wanted.values() for port in some)} if wanted else {}
-    notes = [told("ufw", bar, some) for bar, some in bars.items()]
+    notes = [told("ufw", obstacle, some) for obstacle, some in obstacles.items()]
     restricted = outgoing in ("deny", "reject") or any(place.shut for place in places.values()) or bool(notes)
-    as_wanted = right(there, places) == sorted(port for port, _ in there) == after.get(PLACE, [])
+    as_wanted = right(there, places) == sorted(port for port, _unused in there) == after.get(PLACE, [])
     if as_wanted and _all_well(six, outgoing, after.get(PLACE, [])):
         return Decision(restricted, before, after, notes, [])
     commands = []
-    for rule in [rule for family in families for _, rule in family.ours]:
+    for rule in [rule for family in families for _unused, rule in family.ours]:
         if rule.delete not in commands:
             commands.append(rule.delete)
     for at, some in sorted(wanted.items(), reverse=True):  # the last first: the numbers of those before it stay
@@ -296,7 +296,7 @@ def _beside(six: Family, outgoing: str, port: int, at: int) -> str:
 def _all_well(six: Family, outgoing: str, ports: List[int]) -> bool:
     """Do our rules for IPv6 open these ports and no others, and override nothing?"""
     there = [(port, at) for at, rule in six.ours for port in _numbers(rule.ports)]
-    return sorted(port for port, _ in there) in ([], ports) and not any(_beside(six, outgoing, port, at) for port, at in there)
+    return sorted(port for port, _unused in there) in ([], ports) and not any(_beside(six, outgoing, port, at) for port, at in there)
 
 
 def _number(rules: Sequence[Rule], at: int) -> int:
@@ -334,7 +334,7 @@ def _apply(host: Host, decision: Decision, outgoing: str, ports: Sequence[int]) 
     families = _families(host)
     done = decide(outgoing, families, ports, [])
     if done.commands or done.before != decision.after:
-        for words in {tuple(rule.delete) for family in families for _, rule in family.ours}:
+        for words in {tuple(rule.delete) for family in families for _unused, rule in family.ours}:
             host.do(words)
         text = "ufw did not put our rule where it belongs, so it was taken out again; let TCP %s out by hand"
         raise Failed(text % ports_text(decision.after.get(PLACE, [])))

@@ -178,12 +178,12 @@ def _listen(words: List[str]) -> List[Listen]:
     if where.startswith("unix:") or "quic" in options or "udp" in options:
         return []
     if where.startswith("["):
-        host, _, port = where[1:].partition("]")
+        host, _unused, port = where[1:].partition("]")
         port = port[1:]
     elif _PORTS.fullmatch(where):
         host, port = "*", where
     else:
-        host, _, port = where.partition(":")
+        host, _unused, port = where.partition(":")
     with contextlib.suppress(ValueError):  # a name, which nginx looks up
         host = ANY4 if host == "*" else str(ipaddress.ip_address(host))
     ports = _PORTS.fullmatch(port or "80")

@@ -38,7 +38,7 @@ def listeners() -> List[Listener]:
         with contextlib.suppress(FileNotFoundError):
             for line in Path("/proc/net", name).read_text(encoding="ascii").splitlines()[1:]:
                 fields = line.split()
-                address, _, port = fields[1].partition(":")
+                address, _unused, port = fields[1].partition(":")
                 if fields[3] == _LISTEN:
                     found.append(Listener(_address(address), int(port, 16), int(fields[9])))
     return found
@@ -107,7 +107,7 @@ def local_addresses() -> List[str]:
     found = set(re.findall(r"\|-- (\S+)\n\s+/32 host LOCAL", table))
     if has_ipv6():
         for line in Path("/proc/net/if_inet6").read_text(encoding="ascii").splitlines():
-            address, _, _, scope, flags, _ = line.split()
+            address, _unused, _unused, scope, flags, _unused = line.split()
             if int(scope, 16) != _SCOPE_LINK and not int(flags, 16) & _UNUSABLE:
                 found.add(str(ipaddress.IPv6Address(bytes.fromhex(address))))
     return sorted(found, key=lambda address: (":" in address, ipaddress.ip_address(address).packed))

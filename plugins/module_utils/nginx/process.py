@@ -93,7 +93,7 @@ class Nginx:
             self.test()
         if self._main and directive in self._main:
             return os.path.join("/", self._main[directive])
-        _, out, said = self._run([self._binary, "-V"])
+        _unused, out, said = self._run([self._binary, "-V"])
         found = re.search(r"--%s=(\S+)" % built_with, out + said)
         return found.group(1) if found else default
 

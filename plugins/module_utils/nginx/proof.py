@@ -35,7 +35,7 @@ def problem(data: Dict[str, Any], address: str, proxied: bool, profile: Optional
     """
     at = place(address, data["port"])
     try:
-        status, _ = _get(data, address, proxied, _path(data, _NOBODYS, 1))
+        status, _unused = _get(data, address, proxied, _path(data, _NOBODYS, 1))
         if status != http.client.GONE:
             return "%s answers a link to %s that has ended with %d, where this site says 410" % (at, data["host"], status)
         if profile:
@@ -60,7 +60,7 @@ def _said(error: Exception) -> str:
 
 
 def _path(data: Dict[str, Any], name: str, until: int) -> str:
-    folder, _, file = name.partition("/")
+    folder, _unused, file = name.partition("/")
     return "/".join([data["prefix"], site.token(until, folder, data["secret"]), site.quoted(folder), site.quoted(file)])
 
 

@@ -77,7 +77,7 @@ def is_plain(name: str) -> bool:
 
 def is_profile(name: str) -> bool:
     """Whether this is the name of a profile below an office's folder: one folder and one file."""
-    folder, _, file = name.partition("/")
+    folder, _unused, file = name.partition("/")
     return is_plain(folder) and is_plain(file)
 
 

@@ -413,7 +413,8 @@ class Look:
     def _inside(self, session: Session) -> None:
         """What the server says and offers inside TLS."""
         dialog = session.dialog
-        assert dialog is not None
+        if dialog is None:
+            raise AssertionError("without a failure there is a dialog")
         try:
             if self.endpoint["security"] == "tls" and not self._greeting(dialog).good:
                 return
@@ -447,7 +448,8 @@ class Look:
             if session.failure is not None:
                 raise session.failure
             dialog = session.dialog
-            assert dialog is not None
+            if dialog is None:
+                raise AssertionError("without a failure there is a dialog")
             if self.endpoint["security"] == "tls":
                 greeting = dialog.greeting()
                 if not greeting.good:

@@ -338,12 +338,10 @@ def _dns(facts: Facts) -> Optional[Tuple[str, Facts]]:
     dns = facts.get("dns")
     if dns and (dns["a"] or dns["aaaa"]):
         return None
-    error = dns["error"] if dns else "timeout"
-    if error == "nxdomain":
-        return "no such name", {}
-    if error == "timeout":
+    if dns is None or dns["error"] == "timeout":
         return "name server silent", {}
-    assert dns is not None
+    if dns["error"] == "nxdomain":
+        return "no such name", {}
     return "name server failed", {"message": dns["message"]}
 
 

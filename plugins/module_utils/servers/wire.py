@@ -105,7 +105,7 @@ class Wire:
             if len(self._data) > MAX_LINE:
                 raise NotMail("a line of more than %d bytes came" % MAX_LINE)
             self._more()
-        line, _, rest = bytes(self._data).partition(b"\n")
+        line, _unused, rest = bytes(self._data).partition(b"\n")
         self._data = bytearray(rest)
         if len(line) > MAX_LINE:
             raise NotMail("a line of more than %d bytes came" % MAX_LINE)

@@ -41,7 +41,7 @@ def _plain(value: str) -> str:
 
 
 def _server(url: str, protocol: str) -> Optional[Server]:
-    scheme, _, _rest = url.partition("://")
+    scheme, _unused, _rest = url.partition("://")
     kind, *words = scheme.lower().split("+")
     if kind not in (protocol, protocol + "s"):
         return None

@@ -59,7 +59,7 @@ def _sections(data: bytes) -> List[Dict[str, str]]:
             if not rest.startswith("#"):  # a blank line ends a section, a comment does not
                 inside, current = False, None
             continue
-        value, _ = _word(rest, number)
+        value, _unused = _word(rest, number)
         if value is None:
             raise _Bad("line %d has a name without a value" % number)
         key = word.lower()

@@ -64,7 +64,7 @@ def _read(data: bytes, found: Dict[str, _Account]) -> None:
         line = (line[:-1] if line.endswith("\r") else line).strip(" \t")
         if not line or line.startswith("#"):
             continue
-        command, _, rest = line.replace("\t", " ").partition(" ")
+        command, _unused, rest = line.replace("\t", " ").partition(" ")
         argument = _unquoted(line[len(command) :])
         if command == "eval":
             raise _Bad("line %d is the output of a command (eval), so only msmtp knows what it uses" % number)

@@ -63,7 +63,8 @@ def _statements(data: bytes) -> Iterator[List[_Token]]:
     statement: List[_Token] = []
     while at < len(data):
         match = _TOKEN.match(data, at)
-        assert match is not None  # the last alternative takes anything
+        if match is None:
+            raise AssertionError("the last alternative takes anything")
         kind, start = str(match.lastgroup), at
         at = _string_end(data, at) if kind == "string" else match.end()
         if kind == "end":

@@ -38,7 +38,7 @@ def read(data: bytes) -> Sections:
                 break
             section = found.setdefault(text[1:-1], {})
         elif "=" in text and not text.startswith((";", "#")):
-            name, _, value = text.partition("=")
+            name, _unused, value = text.partition("=")
             section[name.strip()] = value.strip()
     return found
 

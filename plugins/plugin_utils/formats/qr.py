@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from typing import Any, NamedTuple
 
-import segno
+with contextlib.suppress(ImportError):  # office/libraries.py says it
+    import segno
 
 # Version 40, level M, holds 2,331 bytes (ISO/IEC 18004, table 7), less the mark for UTF-8.
 MAX_BYTES = 2329

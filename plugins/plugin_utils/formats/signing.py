@@ -6,23 +6,25 @@ A device shows a profile as verified when the signature leads to a root that it 
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 from collections.abc import Sequence
-from typing import NamedTuple
-
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key, pkcs7
+from typing import NamedTuple, TypeAlias
 
 from ..office.problem import Problem, printable
 
+with contextlib.suppress(ImportError):  # office/libraries.py says it
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key, pkcs7
+
 WARN_DAYS = 30
 
-Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+Key: TypeAlias = "rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey"
 
 # DER: tags, and contents of object identifiers.
 _CONTEXT_0 = 0xA0
@@ -129,10 +131,10 @@ def still_good(signed: bytes, plist: bytes, signer: Signer) -> bool:
 def _verifies(signed: bytes, plist: bytes, signer: Signer) -> bool:
     # cryptography makes SignedData but does not read it. RFC 5652, 3 to 5.3; definite lengths only, because ours has no others.
     kind, wrapped = _read(_one(signed))
-    _, _, content_info, *certificate_sets, signer_infos = _read(_one(wrapped.content))
-    _, content = _read(content_info.content)
+    _unused, _unused, content_info, *certificate_sets, signer_infos = _read(_one(wrapped.content))
+    _unused, content = _read(content_info.content)
     certificates = {part.whole for field in certificate_sets if field.tag == _CONTEXT_0 for part in _read(field.content)}
-    _, _, _, attributes, _, signature, *_ = _read(_one(signer_infos.content))
+    _unused, _unused, _unused, attributes, _unused, signature, *_others = _read(_one(signer_infos.content))
     if kind.content != _SIGNED_DATA or certificates != set(map(_der, signer.all)):
         return False
     values = {oid.content: value.content for oid, value in (_read(part.content) for part in _read(attributes.content))}

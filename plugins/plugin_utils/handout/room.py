@@ -75,7 +75,7 @@ def guests(folder: Path) -> list[Guest]:
         raise RoomError(f"{folder} has no hand-outs; run make handouts") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RoomError(f"{folder / MANIFEST} cannot be read; run make handouts") from error
-    shorts = [address.rpartition("@")[0] for address, *_ in wanted]
+    shorts = [address.rpartition("@")[0] for address, *_unused in wanted]
     found = []
     for address, full_name, path, digest in wanted:
         try:

@@ -16,9 +16,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-
 from .room import Room, RoomError
+
+with contextlib.suppress(ImportError):  # office/libraries.py says it
+    from cryptography import x509
 
 # Seconds that a client may be silent, and that it may take altogether.
 SILENCE, LONGEST = 10, 60

@@ -74,7 +74,7 @@ def account_id(protocol: str, address: str) -> str:
 
 def account_of(row: Mapping[str, Any], policy: Policy, primary: bool) -> Account:
     address = address_of(row)
-    local_part, _, domain = address.rpartition("@")
+    local_part, _unused, domain = address.rpartition("@")
     protocol = text(row, "protocol").lower() or "imap"
     port = int(text(row, "smtp_port") or policy.smtp_port or 0)
     identity = account_id(protocol, address)

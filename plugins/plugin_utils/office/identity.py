@@ -73,7 +73,7 @@ def remembered(people: Sequence[tuple[Who, Collection[str]]], folders: Mapping[s
     A folder is the person's for whom it was made. Where nobody here is that person, as after a change of name or login, it is the one's who
     has the mailbox now, unless two people have it.
     """
-    here, having = {one for one, _ in people}, Counter(address for _, addresses in people for address in addresses)
+    here, having = {one for one, _unused in people}, Counter(address for _unused, addresses in people for address in addresses)
     found = []
     for one, addresses in people:
         known = {address: folders[name] for address in sorted(addresses) if (name := file_name(address)) in folders}

@@ -82,7 +82,7 @@ def _grouped(sheet: Iterable[Mapping[str, Any]], machines: Mapping[str, Machine]
 
 
 def _sorted(mine: list[Placed]) -> list[Placed]:
-    order = [address_of(row) for row in mailboxes_in_order([row for row, _ in mine], "")]
+    order = [address_of(row) for row in mailboxes_in_order([row for row, _unused in mine], "")]
     return sorted(mine, key=lambda placed: order.index(address_of(placed[0])))
 
 
@@ -98,12 +98,12 @@ def device_owners(
     whose the folders are that an earlier run made. The rows must be sound: see check_office().
     """
     everybody = _grouped(sheet, machines)
-    identities = remembered([(whose, {address_of(row) for row, _ in mine}) for whose, mine in everybody], folders or {})
+    identities = remembered([(whose, {address_of(row) for row, _unused in mine}) for whose, mine in everybody], folders or {})
     owners = []
     for (_whose, mine), identity in zip(everybody, identities, strict=True):
         places = {address_of(row): on for row, on in reversed(mine)}
         accounts: list[Account] = []
-        ordered = mailboxes_in_order([row for row, _ in mine], identity)
+        ordered = mailboxes_in_order([row for row, _unused in mine], identity)
         for row in ordered:
             on = places[address_of(row)]
             accounts.append(account_of(row, machines[on[0]].policy if on else policy, primary=not accounts))
@@ -111,7 +111,7 @@ def device_owners(
         for row, on in mine:
             for name in on:
                 named.setdefault(name, set()).update(word.lower() for word in words(row, "programs"))
-        having = {name.lower() for row, _ in mine for name in words(row, "phones")}
+        having = {name.lower() for row, _unused in mine for name in words(row, "phones")}
         having |= {machines[name].policy.platform for name in named}
         owners.append(
             DeviceOwner(

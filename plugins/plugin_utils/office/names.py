@@ -73,7 +73,7 @@ def group_of(address: str) -> str:
     Letters (small ones) and digits stay. A dot is `_`. The @ is `_` too, and `__` before a domain that has not just two parts, as in
     `person_jane__firm_co_uk`. A dash is `DASH`, an underscore `UNDER`, a plus `PLUS`, anything else `X` and its code, as in `X27`.
     """
-    local_part, _, domain = address.lower().rpartition("@")
+    local_part, _unused, domain = address.lower().rpartition("@")
     at = "_" if domain.count(".") == 1 else "__"
     return f"person_{_in_group(local_part)}{at}{_in_group(domain)}"
 

@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-import xlsxwriter
-
 from .headers import COLUMNS
 from .names import is_host
 from .problem import Problem, quoted
 from .workbook import Table, tables
+
+with contextlib.suppress(ImportError):  # office/libraries.py says it
+    import xlsxwriter
 
 # What each column is for, on the second sheet.
 HELP: Mapping[str, str] = {

@@ -56,7 +56,7 @@ _FILES = {
     "failed": ("fail", "cannot be written"),
 }
 # Those of them that a run makes good.
-_WRITTEN = frozenset(state for state, (_, said) in _FILES.items() if RUN in said)
+_WRITTEN = frozenset(state for state, (_unused, said) in _FILES.items() if RUN in said)
 # Programs that make accounts themselves, and put them right, from what a run has prepared.
 _TAKES_UP = ("thunderbird",)
 _WORST = ("fail", "warn", "ok", "skip")

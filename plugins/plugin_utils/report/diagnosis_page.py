@@ -84,7 +84,9 @@ def page(document: Mapping[str, Any]) -> str:
         clock=_clock(datetime.fromisoformat(document["time"])),
         look="ok" if document["ok"] else "fail",
         result=_result(document["ok"], document["counts"]),
-        counts=[(look, document["counts"][state], words) for state, (look, _, words) in MACHINES.items() if document["counts"].get(state)],
+        counts=[
+            (look, document["counts"][state], words) for state, (look, _unused, words) in MACHINES.items() if document["counts"].get(state)
+        ],
         columns=list(dict.fromkeys(column for row in document["machines"] for column in _columns(row["steps"]))),
         machines=[_machine(f"m{number}", row) for number, row in enumerate(rows, start=1)],
     )
@@ -121,7 +123,7 @@ def _columns(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _machine(anchor: str, row: Mapping[str, Any]) -> Machine:
     cells: dict[str, list[Step]] = {}
     steps = [_step(step, anchor, cells) for step in row["steps"]]
-    look, word, _ = MACHINES[row["state"]]
+    look, word, _unused = MACHINES[row["state"]]
     return Machine(anchor, row["machine"], look, word, row["summary"], row["people"], steps, cells)
 
 

@@ -312,7 +312,7 @@ def _changes(person: Mapping[str, Any], run: Run, earlier: _Earlier, removed: Se
     for address in sorted(addresses & run.handed.keys()):
         if run.handed[address] in _MADE:
             yield "", f"hand-out {'would be ' if run.check else ''}{_MADE[run.handed[address]]}"
-    if settings and not any(outcome in ("pending", "conflict") for outcome, _ in did):
+    if settings and not any(outcome in ("pending", "conflict") for outcome, _unused in did):
         yield "", f"in the list: {settings}"
 
 

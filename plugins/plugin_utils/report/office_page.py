@@ -28,7 +28,7 @@ KINDS = {
     "not_provisioned": ("skip", "not provisioned yet", "not provisioned yet"),
     "ready": ("ok", "ready", "ready"),
 }
-_LOOK = {kind: look for kind, (look, _, _) in KINDS.items()}
+_LOOK = {kind: look for kind, (look, _unused, _unused) in KINDS.items()}
 _PLATFORMS = {"linux": "Linux", "windows": "Windows", "macos": "Mac", "ios": "iPhone, iPad", "android": "Android"}
 # Longer texts are cut: a machine can say what it likes.
 LONGEST = 1000
@@ -94,7 +94,7 @@ def _todo(todo: Sequence[Mapping[str, Any]], anchors: Mapping[str, str]) -> Iter
 
 def _person(person: Mapping[str, Any], document: Mapping[str, Any], anchor: str) -> dict[str, Any]:
     several = len(person["mailboxes"]) > 1
-    look, word, _ = KINDS[person["kind"]]
+    look, word, _unused = KINDS[person["kind"]]
     return {
         "anchor": anchor,
         "name": person["name"],
