@@ -89,7 +89,7 @@ _COLORS = {
     "": None,
 }
 # The last task of a run on a machine; where it fails, the end tells what and for whom.
-_LAST = ("msp.charter_mail.programs : Write what ", "msp.charter_mail.diagnosis : Let the exit code say ")
+_LAST = ("msp.charter_mail.programs : ", "msp.charter_mail.diagnosis : Let the exit code say ")
 
 
 class _Quiet:

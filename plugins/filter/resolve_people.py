@@ -18,7 +18,7 @@ description:
 positional: _input, policy
 options:
   _input:
-    description: Rows as the inventory plugin M(msp.charter_mail.staff#inventory) gives them.
+    description: Rows as the inventory plugin P(msp.charter_mail.staff#inventory) gives them.
     type: list
     elements: dict
     required: true

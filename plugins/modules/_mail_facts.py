@@ -54,11 +54,15 @@ options:
         type: float
         required: true
       logins:
-        description: Names and passwords to try, packed so that a password that is a common word is not cut out of everything that is returned.
+        description: Names and passwords to try, packed.
         type: str
 """
 
-EXAMPLES = "# Not for playbooks."
+EXAMPLES = r"""
+- name: Say what is for playbooks
+  ansible.builtin.debug:
+    msg: msp.charter_mail.mail_facts
+"""
 
 RETURN = "# As for the module that is for playbooks."
 

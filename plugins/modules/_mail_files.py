@@ -24,7 +24,11 @@ options:
     default: []
 """
 
-EXAMPLES = "# Not for playbooks."
+EXAMPLES = r"""
+- name: Say what is for playbooks
+  ansible.builtin.debug:
+    msg: msp.charter_mail.mail_files
+"""
 
 RETURN = "# As for the module that is for playbooks."
 

@@ -32,7 +32,11 @@ options:
     type: str
 """
 
-EXAMPLES = "# Not for playbooks."
+EXAMPLES = r"""
+- name: Say what is for playbooks
+  ansible.builtin.debug:
+    msg: msp.charter_mail.mail_probe
+"""
 
 RETURN = "# As for the module that is for playbooks."
 

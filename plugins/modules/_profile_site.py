@@ -19,7 +19,11 @@ options:
     required: true
 """
 
-EXAMPLES = "# Not for playbooks."
+EXAMPLES = r"""
+- name: Say what is for playbooks
+  ansible.builtin.debug:
+    msg: msp.charter_mail.profile_site
+"""
 
 RETURN = "# As for the module that is for playbooks."
 

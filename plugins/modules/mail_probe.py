@@ -159,9 +159,11 @@ shut:
   type: list
   elements: int
   sample: [587]
-people:
-  description: The people of O(rows) as P(msp.charter_mail.resolve_people#filter) makes them, with the port that came out.
+remember:
+  description: >-
+    For O(msp.charter_mail.mail_files#module:remember), so that the next look knows it: C(primaries), the address of each login's first
+    mailbox, and C(smtp_port), what C(smtp_port=auto) came to.
   returned: always
-  type: list
-  elements: dict
+  type: dict
+  sample: {primaries: {jane: jane.doe@example.org}, smtp_port: 465}
 """

@@ -91,13 +91,27 @@ class Look:
         self.endpoints = endpoints(self.people, policy)
 
     def result(self, looked: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """{endpoints, smtp_port, smtp_choice, shut, people}, see M(mail_probe). looked: what was found of each endpoint, in their order."""
+        """{endpoints, smtp_port, smtp_choice, shut, remember}, see M(mail_probe). looked: of each endpoint, in their order."""
         if not looked:
-            return {"endpoints": [], "smtp_port": self._policy.smtp_port, "smtp_choice": "", "shut": [], "people": self.people}
-        port, choice = choose_port(looked, self._policy)
-        people = resolve_people(self._rows, replace(self._policy, smtp_port=port))
-        found = with_users(looked, endpoints(people, self._policy))
-        return {"endpoints": found, "smtp_port": port, "smtp_choice": choice, "shut": shut_ports(looked), "people": people}
+            port, choice = self._policy.smtp_port, ""
+        else:
+            port, choice = choose_port(looked, self._policy)
+        chosen = endpoints(resolve_people(self._rows, replace(self._policy, smtp_port=port)), self._policy)
+        return {
+            "endpoints": with_users(looked, chosen),
+            "smtp_port": port,
+            "smtp_choice": choice,
+            "shut": shut_ports(looked),
+            "remember": self._remember(port),
+        }
+
+    def _remember(self, port: int | None) -> dict[str, Any]:
+        """For the next run: which mailbox is each person's first, and the port that `auto` came to, for nothing may answer then. Where
+        nobody has mail and nothing is known, there is nothing to remember.
+        """
+        first = {person["login"]: person["accounts"][0]["address"] for person in self.people}
+        known = {"primaries": first} if first or self._policy.primaries else {}
+        return {**known, "smtp_port": port} if self._policy.auto_port and port else known
 
 
 def choose_port(results: Sequence[Mapping[str, Any]], policy: Policy) -> tuple[int | None, str]:
