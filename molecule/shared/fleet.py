@@ -88,9 +88,23 @@ def run(box: office.Mailbox, command: str, text: str = "") -> str:
 
 
 def ask_thunderbird(host: str, login: str, without: str = "", **request: Any) -> dict[str, Any]:
-    """Start the person's own Thunderbird, see thunderbird.py for what to ask; `without` names variables of the environment."""
+    """Start the person's own Thunderbird, see drivers/thunderbird.py for what to ask; `without` names variables of the environment."""
     command = " ".join(["env", *(f"-u {name}" for name in without.split()), "python3 /opt/thunderbird.py"])
     return json.loads(run_as(host, login, command, json.dumps(request)))
+
+
+def evolution(host: str, login: str, line: str) -> list[dict[str, Any]]:
+    """What Evolution's libraries say of the person's accounts, each signed in and a message with the subject `line` sent from it."""
+    passwords = {box.address: box.password for box in boxes_of(host, login)}
+    request = json.dumps({"passwords": passwords, "subject": line})
+    return json.loads(run_as(host, login, "dbus-run-session -- python3 /opt/evolution.py", request))
+
+
+def claws(host: str, login: str, line: str) -> dict[str, dict[str, str]]:
+    """The person's accounts by address as Claws Mail leaves them, each looked into and a message with the subject `line` sent from it."""
+    passwords = {box.address: box.password for box in boxes_of(host, login)}
+    request = json.dumps({"passwords": passwords, "subject": line})
+    return json.loads(run_as(host, login, "python3 /opt/claws.py", request))
 
 
 @functools.cache

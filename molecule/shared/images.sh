@@ -14,7 +14,8 @@ KEY=$(date +%G%V)-$(sha256sum "${BASH_SOURCE[0]}" | cut -c 1-8)
 readonly CACHE KEY
 
 readonly MACHINE="systemd systemd-sysv dbus openssh-server sudo python3 ca-certificates iproute2 netcat-openbsd procps curl"
-readonly DESKTOP="thunderbird msmtp isync libsasl2-modules neomutt aerc bsdutils nftables ufw firewalld socat"
+readonly DESKTOP="thunderbird evolution claws-mail msmtp isync libsasl2-modules neomutt aerc bsdutils nftables ufw firewalld socat
+  xvfb python3-gi gir1.2-edataserver-1.2 gir1.2-camel-1.2"
 # Firewalls and the web server are there and off: a scenario that wants one switches it on. No image has them all, so one may be missing.
 # shellcheck disable=SC2016  # for the image's shell
 readonly OFF='for unit in firewalld ufw nftables nginx; do systemctl disable --quiet $unit 2>/dev/null || true; done'

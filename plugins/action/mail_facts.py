@@ -43,7 +43,7 @@ class ActionModule(ActionBase):
         )
         given = plain(arguments)
         rows, policy, asked = (given.pop(name) for name in ("rows", "policy", "servers"))
-        packages = {name: PROGRAMS[name].version_flag for name in given.pop("packages")}
+        packages = {name: PROGRAMS[name].command for name in given.pop("packages")}
         look = None if rows is None else Look(rows, Policy.of(policy))
         given["logins"] += [person["login"] for person in look.people] if look else []
         probe = module_args(self, look, asked, task_vars or {}) if look and asked and look.endpoints else None

@@ -19,7 +19,7 @@ options:
     elements: str
     default: []
   packages:
-    description: By program, what has it say its version.
+    description: By program, the command that starts it, with what has it say its version.
     type: dict
     required: true
   directories:
@@ -79,7 +79,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "logins": {"type": "list", "elements": "str", "default": []},
-            # By program, what has it say its version.
+            # By program, what starts it and has it say its version.
             "packages": {"type": "dict", "required": True},
             "directories": {"type": "dict", "default": {}},
             "root": {"type": "str", "default": ""},
@@ -109,8 +109,8 @@ def main() -> None:
     found = {
         "logins": {login: _login(login, root, platform) for login in module.params["logins"]},
         "programs": {
-            name: _program(name, root, platform, module.params["directories"].get(name) or "", flag)
-            for name, flag in module.params["packages"].items()
+            name: _program(name, root, platform, module.params["directories"].get(name) or "", command)
+            for name, command in module.params["packages"].items()
         },
         "people": sorted(addresses),
         "remembered": state.remembered,
@@ -132,10 +132,10 @@ def _login(login: str, root: str, platform: str) -> Dict[str, Any]:
     return {"exists": True, "uid": person.uid, "gid": person.gid, "home": person.home}
 
 
-def _program(name: str, root: str, platform: str, directory: str, flag: str) -> Dict[str, Any]:
+def _program(name: str, root: str, platform: str, directory: str, command: str) -> Dict[str, Any]:
     if root:
         return {"installed": None, "version": None, "path": None}
-    found: Dict[str, Any] = programs.look(name, platform, directory, flag)
+    found: Dict[str, Any] = programs.look(name, platform, directory, command)
     return found
 
 

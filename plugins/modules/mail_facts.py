@@ -32,8 +32,8 @@ options:
     description: Programs to look for.
     type: list
     elements: str
-    choices: [thunderbird, msmtp, mbsync, neomutt, aerc]
-    default: [thunderbird, msmtp, mbsync, neomutt, aerc]
+    choices: [thunderbird, evolution, claws, msmtp, mbsync, neomutt, aerc]
+    default: [thunderbird, evolution, claws, msmtp, mbsync, neomutt, aerc]
   directories:
     description: By program, the directory it is in, where that is to be looked in and nowhere else. Empty for the usual ones.
     type: dict

@@ -75,21 +75,23 @@ options:
         type: str
         required: true
       scope:
-        description: One file for each person, one for the machine, or one for each domain.
+        description: One file for each person, one for each mailbox of a person, one for the machine, or one for each domain.
         type: str
-        choices: [person, machine, domain]
+        choices: [person, account, machine, domain]
         default: person
       dest:
         description:
-          - Relative to the person's home for scope V(person), an absolute path otherwise.
-          - V({domain}) is filled in for scope V(domain), and V({file}), the name of the file, for O(files[].src).
+          - Relative to the person's home for scopes V(person) and V(account), an absolute path otherwise.
+          - V({key}), the account's, is filled in for scope V(account), V({domain}) for scope V(domain), and V({file}), the name of the
+            file, for O(files[].src).
         type: str
         required: true
       template:
         description: >-
-          Name of the template. It sees C(person), C(accounts) and C(account) (the first) for scope V(person); C(people)
-          for scope V(machine); C(domain), C(accounts) and C(account) for scope V(domain); besides all variables of
-          the task, C(mail_managed_header) and C(platform). Values are never rendered again. Needed where there is no O(files[].src).
+          Name of the template. It sees C(person), C(accounts) and C(account) (the first) for scope V(person), the same with the one account
+          for scope V(account); C(people) for scope V(machine); C(domain), C(accounts) and C(account) for scope V(domain); besides all
+          variables of the task, C(mail_managed_header) and C(platform). Values are never rendered again. Needed where there is no
+          O(files[].src).
         type: str
       src:
         description: >-
@@ -120,6 +122,12 @@ options:
         type: str
         choices: [remove, keep]
         default: remove
+      whole:
+        description: >-
+          For strategy V(keys), whether the file is there for the accounts alone and has a name that nobody else gives, as one with
+          V({key}) in it. Then it goes with them, whatever the program has put into it besides.
+        type: bool
+        default: false
       sensitive:
         description: The content is a secret. It shows in no diff, and no plain hash and no backup of it is kept.
         type: bool
@@ -138,7 +146,7 @@ options:
         description:
           - Other files of the home that the program reads instead of this one when they are there, the first one first. Then this one
             is not written, and the outcome is V(foreign), unless the other one has the text O(files[].mention).
-          - For scope V(person).
+          - For scopes V(person) and V(account).
         type: list
         elements: str
         default: []
@@ -146,7 +154,7 @@ options:
         description:
           - Other files of the home that the program does not read any more once this one is there. Where one of them is there first, this
             one is not written, and the outcome is V(foreign), unless O(take_over) is set.
-          - For scope V(person).
+          - For scopes V(person) and V(account).
         type: list
         elements: str
         default: []

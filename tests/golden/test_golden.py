@@ -64,10 +64,11 @@ def test_a_sheet_that_is_sorted_the_other_way_gives_the_same(rendered: Path, tmp
 
 def test_text_files_carry_the_header_and_no_date(rendered: Path) -> None:
     # Files that are the person's as well: one is written once, in the other only our keys are kept up.
-    shared = {".neomuttrc": b"Written once by charter-mail", "accounts.conf": b"["}
+    shared = {".neomuttrc": b"Written once by charter-mail", "accounts.conf": b"[", "accountrc": b"["}
     for name, content in tree(rendered).items():
         head = b"\n".join(content.splitlines()[:2])
-        assert shared.get(Path(name).name, b"Managed by charter-mail") in head, name
+        ours = b"[Data Source]" if name.endswith(".source") else b"Managed by charter-mail"
+        assert shared.get(Path(name).name, ours) in head, name
         assert b"20" + b"26" not in content, name
         assert b"\r" not in content and content.endswith(b"\n"), name
 
@@ -153,6 +154,40 @@ def test_mbsync_s_blocks_are_whole(rendered: Path) -> None:
     assert len([block for block in blocks if "IMAPAccount" in block]) == 2
     assert all(block["Host"].strip('"') == "imap.charter.net" for block in blocks if "IMAPAccount" in block)
     assert not list((rendered / "desk/home/brien").rglob("*syncrc")), "mbsync speaks no POP"
+
+
+def keyfile(path: Path) -> configparser.RawConfigParser:
+    parser = configparser.RawConfigParser(strict=True, delimiters=("=",), comment_prefixes=("#",))
+    parser.optionxform = str
+    parser.read(path, encoding="utf-8")
+    return parser
+
+
+def test_evolution_s_sources_lead_to_each_other(rendered: Path) -> None:
+    folder = rendered / "desk/home/brien/.config/evolution/sources"
+    sources = {path.stem: keyfile(path) for path in folder.iterdir()}
+    (uid,) = [name for name, source in sources.items() if source.has_section("Mail Account")]
+    account = sources.pop(uid)
+    identity = sources.pop(account["Mail Account"]["IdentityUid"])
+    transport = sources.pop(identity["Mail Submission"]["TransportUid"])
+    assert not sources and {source["Data Source"].get("Parent", uid) for source in (account, identity, transport)} == {uid}
+    assert identity["Mail Identity"]["Name"].replace("\\\\", "\\") == AWKWARD
+    assert (account["Mail Account"]["BackendName"], transport["Mail Transport"]["BackendName"]) == ("pop", "smtp")
+    for source, server in ((account, ("pop.charter.net", "995")), (transport, ("smtp.charter.net", "465"))):
+        assert (source["Authentication"]["Host"], source["Authentication"]["Port"]) == server
+        assert source["Authentication"]["User"] == identity["Mail Identity"]["Address"] == "o'brien@example.org"
+        assert source["Security"]["Method"] == "ssl-on-alternate-port"
+
+
+def test_claws_mail_keeps_the_number_of_an_account(rendered: Path) -> None:
+    accounts = keyfile(rendered / "desk/home/jane/.claws-mail/accountrc")
+    numbers = {accounts[name]["address"]: name for name in accounts.sections()}
+    assert sorted(numbers) == ["info@example.com", "jane.doe@example.org"]
+    assert all(int(name.removeprefix("Account: ")) > 999 for name in numbers.values()), "people's own are counted from 1"
+    alone = keyfile(rendered / "desk/home/brien/.claws-mail/accountrc")
+    (name,) = alone.sections()
+    assert (alone[name]["name"], alone[name]["remove_mail"], alone[name]["protocol"]) == (AWKWARD, "0", "0")
+    assert ElementTree.parse(rendered / "desk/home/brien/.claws-mail/folderlist.xml").getroot().tag == "folderlist"
 
 
 def test_nothing_of_who_left(rendered: Path) -> None:

@@ -142,7 +142,7 @@ return {taken, connections: await connections(ports.map(port => ["localhost", po
 def ask_thunderbird(folder: Path, *args: Any) -> dict[str, Any]:
     """What TRUST returns in the Thunderbird that is installed, with a profile of its own."""
     driver: dict[str, Any] = {"__name__": "driver"}
-    exec(compile((ROOT / "molecule/shared/thunderbird.py").read_text(), "thunderbird.py", "exec"), driver)
+    exec(compile((ROOT / "molecule/shared/drivers/thunderbird.py").read_text(), "thunderbird.py", "exec"), driver)
     profile = folder / "profile"
     profile.mkdir()
     settings = {"marionette.port": 0, "offline.startup_state": 3, "offline.autoDetect": False, "mail.suppressAlertsForTests": True}

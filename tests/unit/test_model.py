@@ -176,7 +176,7 @@ def test_the_office_s_password_command_gets_a_quoted_address() -> None:
             'column full_name: "Jane %(source)s" cannot be written for aerc: aerc would',
         ),
         ({"programs": "thunderbrid"}, 'column programs: "thunderbrid" is not a program known here; did you mean thunderbird?'),
-        ({"programs": "word"}, "known are: thunderbird, msmtp, mbsync, neomutt, aerc"),
+        ({"programs": "word"}, "known are: thunderbird, evolution, claws, msmtp, mbsync, neomutt, aerc"),
         ({"programs": "mbsync", "protocol": "pop"}, "column programs: mbsync cannot fetch mail by pop; leave it out"),
         ({"phones": "iOs windows"}, 'column phones: "windows" is not ios or android'),
         ({"state": "gone"}, 'column state: "gone" is not present or absent'),

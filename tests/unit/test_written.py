@@ -17,6 +17,7 @@ TEMPLATES = {
     "mbsync": "mbsync/mbsyncrc.j2",
     "neomutt": "neomutt/charter-mail.rc.j2",
     "aerc": "aerc/accounts.conf.j2",
+    "claws": "claws/accountrc.j2",
 }
 FOLDERS = {"sent": "Sent", "drafts": "Drafts", "trash": "Trash"}
 SCHEMES = {name: {"tls": f"{name}s", "starttls": name} for name in ("imap", "pop", "smtp")}
@@ -40,6 +41,7 @@ def account(program: str, **fields: str) -> dict[str, Any]:
     address = fields.get("address", "jane@example.org")
     server = {"host": "mail.example.org", "port": 993, "security": "tls", "username": address}
     return {
+        "key": "0123456789ab",
         "address": address,
         "full_name": "Jane Doe",
         "password_command": "pass show mail",
@@ -56,6 +58,7 @@ def can_write(program: str, given: dict[str, Any], **settings: Any) -> bool:
         ENVIRONMENT.get_template(TEMPLATES[program]).render(
             accounts=[given],
             **{"mail_managed_header": "ours", "tls_starttls": words, "tls_types": words, "schemes": SCHEMES, "smtp_lines": {"tls": []}},
+            **{"protocols": {"imap": 1}, "ssl": {"tls": 1}, "config_version": 5},
             **{"terminal_maildir": "Mail", "terminal_folders": FOLDERS, **settings},
         )
     except AnsibleFilterError:
@@ -86,6 +89,7 @@ def test_the_settings_of_the_role() -> None:
 
 
 def test_all_programs_of_the_role_are_tried() -> None:
-    known = {*TEMPLATES.values(), "neomutt/neomuttrc.j2"}
     folder = ROOT / "roles/programs/templates"
-    assert known == {str(path.relative_to(folder)) for path in folder.rglob("*.j2") if path.parent.name != "thunderbird"}
+    known = {*TEMPLATES.values(), "neomutt/neomuttrc.j2", "claws/folderlist.xml.j2"}
+    known |= {str(path.relative_to(folder)) for name in ("thunderbird", "evolution") for path in (folder / name).iterdir()}
+    assert known == {str(path.relative_to(folder)) for path in folder.rglob("*.j2")}

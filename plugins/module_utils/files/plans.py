@@ -273,7 +273,8 @@ def _plan_keys(plan: Plan, record: Record, item: Item, job: Job) -> None:
     before: Dict[str, List[str]] = (old or {}).get("keys", {})
     try:
         text = found.content.decode("utf-8") if found is not None else ""
-        first = [name for name in _first_theirs(ours, text) if name not in before]
+        # A file that is there for the accounts alone has a name that nobody else gives: what is in it was put there by us.
+        first = [] if item.get("whole") else [name for name in _first_theirs(ours, text) if name not in before]
         theirs = [] if job.take_over else first
         ours = {name: keys for name, keys in ours.items() if name not in theirs}
         merged = keyfile.merge(text, ours, before, equals)
@@ -291,7 +292,7 @@ def _plan_keys(plan: Plan, record: Record, item: Item, job: Job) -> None:
             return
     record["keys"] = keyfile.names(ours)
     record["desired"] = record["written"] = store.digest(keys_digest(listed(ours)), record.get("salt"))
-    record["created"] = found is None or bool(old is not None and old.get("created", True))
+    record["created"] = found is None or bool(item.get("whole")) or bool(old is not None and old.get("created", True))
     taken = sorted(set((old or {}).get("taken", [])) | set(first)) if job.take_over else (old or {}).get("taken", [])
     if taken:
         record["taken"] = taken
@@ -371,7 +372,7 @@ def _plan_keys_removal(plan: Plan, old: Record, found: paths.Found, job: Job) ->
     except (keyfile.NotUnderstood, UnicodeDecodeError):
         plan.stop("conflict", "our keys stay in it, because it can no longer be understood")
         return
-    empty = not result.strip("\ufeff \t\r\n") and bool(old.get("created", True))
+    empty = bool(old.get("whole")) or not result.strip("\ufeff \t\r\n") and bool(old.get("created", True))
     plan.act = result != text or empty
     plan.target = None if empty else result.encode("utf-8")
     plan.keep = "newest" if plan.act else ""

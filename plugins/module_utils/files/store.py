@@ -208,7 +208,7 @@ def _is_told(record: Record, intent: Optional[Record]) -> bool:
 def begin(item: Dict[str, Any]) -> Record:
     """What is remembered of any file that is wanted."""
     record: Record = {key: item[key] for key in ("dest", "path", "login", "program", "people", "strategy", "mode")}
-    record.update({key: item[key] for key in ("running", "sensitive", "parts") if item.get(key)})
+    record.update({key: item[key] for key in ("running", "whole", "sensitive", "parts") if item.get(key)})
     return record
 
 

@@ -55,10 +55,10 @@ _MAX_TEXT = 65536
 Found = Dict[str, Any]
 
 
-def look(name: str, platform: str, directory: str = "", flag: str = "--version") -> Found:
+def look(name: str, platform: str, directory: str = "", command: str = "") -> Found:
     """``installed``, ``version`` (None where it does not tell) and ``path`` (None where there is none) of a program.
 
-    flag: what has it say its version.
+    command: what starts it, with what has it say its version. Without that it is not asked: some open a window, or need one.
 
     Of Thunderbird also ``others``, further directories it is in, ``sandboxed``, kinds of installs that cannot be reached into, and
     ``named``, which is directory: the one to look in, "" for all that are usual.
@@ -66,10 +66,11 @@ def look(name: str, platform: str, directory: str = "", flag: str = "--version")
     if name == "thunderbird":
         places = [directory] if directory else _places(platform)
         return {**thunderbird(places, _SANDBOXED if platform == "linux" else {}), "named": directory}
+    name, *flags = command.split()
     path = shutil.which(name, path=_PATH)
     if path is None:
         return {"installed": False, "version": None, "path": None}
-    return {"installed": True, "version": _ask(path, flag), "path": path}
+    return {"installed": True, "version": _ask([path, *flags]) if flags else None, "path": path}
 
 
 def thunderbird(places: Sequence[str], sandboxed: Mapping[str, Sequence[str]]) -> Found:
@@ -119,10 +120,10 @@ def version_in(text: str) -> Optional[str]:
     return found.group(1) if found else None
 
 
-def _ask(path: str, flag: str) -> Optional[str]:
+def _ask(command: List[str]) -> Optional[str]:
     try:
         done = subprocess.run(
-            [path, flag],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -26,6 +26,7 @@ _DEFAULTS: dict[str, Any] = {
     "dir_mode": None,
     "strategy": "replace",
     "when_empty": "remove",
+    "whole": False,
     "sensitive": False,
     "running": [],
     "aside": False,
@@ -38,11 +39,13 @@ _DEFAULTS: dict[str, Any] = {
     "src": "",
 }
 _CHOICES = {
-    "scope": ("person", "machine", "domain"),
+    "scope": ("person", "account", "machine", "domain"),
     "strategy": ("replace", "keys", "once"),
     "when_empty": ("remove", "keep"),
 }
 _REQUIRED = ("program", "dest")
+# Scopes of files that are in people's homes.
+_PERSONAL = ("person", "account")
 
 
 class TableError(ValueError):
@@ -76,14 +79,14 @@ def expand(rows: Any, people: Any, platform: str) -> list[Entry]:
     table = _rows(rows)
     _check_people(people)
     entries: list[Entry] = []
-    for personal, block in groupby(enumerate(table, 1), key=lambda numbered: numbered[1]["scope"] == "person"):
-        numbered = list(block)
+    for personal, block in groupby(table, key=lambda row: row["scope"] in _PERSONAL):
+        its = list(block)
         if personal:
             for person in people:
-                for _number, row in numbered:
-                    entries.extend(_for_person(row, person))
+                for row in its:
+                    entries.extend(_for_accounts(row, person) if row["scope"] == "account" else _for_person(row, person))
         else:
-            for _number, row in numbered:
+            for row in its:
                 entries.extend(_for_machine(row, people) if row["scope"] == "machine" else _for_domains(row, people))
     twice = _twice(entries)
     if twice:
@@ -166,14 +169,17 @@ def _details(row: dict[str, Any]) -> list[str]:
     """Check and normalise the rest of a row whose words are known."""
     wrong: list[str] = []
     row["dest"] = row["dest"].replace("\\", "/")
-    personal = row["scope"] == "person"
+    personal = row["scope"] in _PERSONAL
     if personal:
         wrong += _relative_problems(row["dest"])
         row["dest"] = posixpath.normpath(row["dest"])
     elif not re.match(r"/|[A-Za-z]:/", row["dest"]) or ".." in row["dest"].split("/") or row["dest"].endswith("/"):
         wrong.append(f"dest {row['dest']} must be an absolute path of a file for scope {row['scope']}")
-    if row["scope"] == "domain" and "{domain}" not in row["dest"]:
-        wrong.append("dest needs {domain} for scope domain")
+    wrong += [
+        f"dest needs {{{part}}} for scope {scope}"
+        for scope, part in (("domain", "domain"), ("account", "key"))
+        if row["scope"] == scope and f"{{{part}}}" not in row["dest"]
+    ]
     if row["dir_mode"] is None:
         row["dir_mode"] = "0700" if personal else "0755"
     for key in ("mode", "dir_mode"):
@@ -181,7 +187,7 @@ def _details(row: dict[str, Any]) -> list[str]:
             wrong.append(f'{key} {row[key]!r} must be an octal number in quotes, like "0600"')
         else:
             row[key] = row[key].zfill(4)
-    wrong += [f"{key} must be true or false" for key in ("sensitive", "aside") if not isinstance(row[key], bool)]
+    wrong += [f"{key} must be true or false" for key in ("whole", "sensitive", "aside") if not isinstance(row[key], bool)]
     if not isinstance(row["running"], list) or not all(isinstance(name, str) and name for name in row["running"]):
         wrong.append("running must be a list of process names")
     wrong += _neighbour_problems(row, personal)
@@ -196,7 +202,7 @@ def _neighbour_problems(row: Mapping[str, Any], personal: bool) -> list[str]:
         if not isinstance(row[key], list) or not all(isinstance(name, str) and name for name in row[key]):
             wrong.append(f"{key} must be a list of paths")
         elif row[key] and not personal:
-            wrong.append(f"{key} is for scope person only")
+            wrong.append(f"{key} is for scopes person and account only")
         else:
             wrong += [f"{key}: {text}" for name in row[key] for text in _relative_problems(name)]
     wrong += [f"{key} must be a text" for key in ("mention", "hint") if not isinstance(row[key], str)]
@@ -235,10 +241,10 @@ def _accounts(person: Mapping[str, Any], program: str) -> list[dict[str, Any]]:
 
 
 def _data(row: dict[str, Any], login: str | None, dest: str, path: str, accounts: list[dict[str, Any]]) -> dict[str, Any]:
-    data = {key: row[key] for key in ("program", "mode", "dir_mode", "strategy", "sensitive", "running", "shadowed_by", "shadows")}
+    data = {key: row[key] for key in ("program", "mode", "dir_mode", "strategy", "whole", "sensitive", "running", "shadowed_by", "shadows")}
     data |= {key: row[key] for key in ("mention", "hint") if row[key]}
     addresses = [] if row["aside"] else sorted({account["address"] for account in accounts})
-    if row["scope"] != "person":
+    if row["scope"] not in _PERSONAL:
         data["parts"] = {} if row["aside"] else {account["address"]: _digest(account) for account in accounts}
     return {**data, "login": login, "dest": dest, "path": path, "people": addresses}
 
@@ -264,6 +270,13 @@ def _for_person(row: dict[str, Any], person: Mapping[str, Any]) -> Iterator[Entr
             {**row["vars"], "person": person, "accounts": accounts, "account": accounts[0]},
             src,
         )
+
+
+def _for_accounts(row: dict[str, Any], person: Mapping[str, Any]) -> Iterator[Entry]:
+    for account in _accounts(person, row["program"]):
+        login, dest = person["login"], row["dest"].replace("{key}", account["key"])
+        variables = {**row["vars"], "person": person, "accounts": [account], "account": account}
+        yield Entry(row["template"], login, _data(row, login, f"~{login}/{dest}", dest, [account]), variables)
 
 
 def _for_machine(row: dict[str, Any], people: list[dict[str, Any]]) -> Iterator[Entry]:

@@ -102,6 +102,15 @@ def aerc_value(text: str) -> str:
     return f"`{text}`"
 
 
+def keyfile_value(text: str) -> str:
+    r"""A string of a GKeyFile, as Evolution's sources are: ``\\`` behind a backslash, a blank at the beginning as ``\s``.
+
+    Source: GLib, "Key-value file parser".
+    """
+    escaped = plain(text).replace("\\", "\\\\")
+    return f"\\s{escaped[1:]}" if escaped.startswith(" ") else escaped
+
+
 def display_name(text: str) -> str:
     r"""The name part of a From header (RFC 5322 3.4) as a quoted-string (3.2.4), other than ASCII unencoded (RFC 6532)."""
     escaped = plain(text).replace("\\", "\\\\").replace('"', '\\"')
@@ -116,6 +125,9 @@ FORMATS: Mapping[str, Callable[[str], str]] = MappingProxyType(
         "neomuttrc_command": neomutt_command,
         "neomuttrc_pattern": neomutt_pattern,
         "aerc": aerc_value,
+        "keyfile": keyfile_value,
+        # Claws Mail takes what stands behind the sign as it is (src/common/prefs.c).
+        "accountrc": plain,
         "url": url_part,
         "display_name": display_name,
     }

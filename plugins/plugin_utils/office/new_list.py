@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from .headers import COLUMNS
 from .names import is_host
 from .problem import Problem, quoted
+from .programs import PROGRAMS
 from .workbook import Table, tables
 
 with contextlib.suppress(ImportError):  # office/libraries.py says it
@@ -25,7 +26,7 @@ HELP: Mapping[str, str] = {
     "login": "The person's account name on those machines. Needed where there are machines.",
     "protocol": "imap or pop. Empty: imap.",
     "smtp_port": "587 or 465. Empty: what the provider prefers.",
-    "programs": "Mail programs on Linux: thunderbird, msmtp, mbsync, neomutt, aerc. Empty: Thunderbird.",
+    "programs": f"Mail programs on Linux: {', '.join(PROGRAMS)}. Empty: Thunderbird.",
     "phones": "iphone, android, or both.",
     "primary": "yes for the first of a person's mailboxes. Empty: the one that is named after the person.",
     "state": "left for somebody whose mail is to be taken off the machines. Empty: here.",

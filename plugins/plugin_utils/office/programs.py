@@ -17,27 +17,30 @@ class Program(NamedTuple):
     platforms: where it can be configured.
     default_on: platforms on which a person gets it when the sheet's column `programs` is empty.
     protocols: how it can fetch mail.
-    version_flag: what has it say its version, where it is asked for that.
+    command: what starts it, with what has it say its version where it can be asked for that. Thunderbird is found in other ways.
     """
 
     title: str
     platforms: frozenset[str]
     default_on: frozenset[str] = frozenset()
     protocols: frozenset[str] = frozenset({"imap", "pop"})
-    version_flag: str = "--version"
+    command: str = ""
 
 
 PLATFORMS = ("linux", "windows", "macos")
 DESKTOPS = frozenset(PLATFORMS)
+LINUX = frozenset({"linux"})
 UNIX = frozenset({"linux", "macos"})
 
 PROGRAMS: Mapping[str, Program] = MappingProxyType(
     {
         "thunderbird": Program("Thunderbird", DESKTOPS, default_on=DESKTOPS),
-        "msmtp": Program("msmtp", UNIX),
-        "mbsync": Program("mbsync", UNIX, protocols=frozenset({"imap"})),
-        "neomutt": Program("NeoMutt", UNIX, version_flag="-v"),
-        "aerc": Program("aerc", UNIX, protocols=frozenset({"imap"}), version_flag="-v"),
+        "evolution": Program("Evolution", LINUX, command="evolution"),
+        "claws": Program("Claws Mail", LINUX, command="claws-mail --version"),
+        "msmtp": Program("msmtp", UNIX, command="msmtp --version"),
+        "mbsync": Program("mbsync", UNIX, protocols=frozenset({"imap"}), command="mbsync --version"),
+        "neomutt": Program("NeoMutt", UNIX, command="neomutt -v"),
+        "aerc": Program("aerc", UNIX, protocols=frozenset({"imap"}), command="aerc -v"),
     }
 )
 
