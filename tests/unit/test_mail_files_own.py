@@ -395,3 +395,18 @@ def test_who_came_and_who_left_is_told_of_a_file_that_people_share(office: Offic
     assert each({**shared(jane="1", ann="1"), "content": "another form"}) == ("pending", None), "it is another one for everybody"
     (office.root / "etc/all").write_text("theirs")
     assert each(shared(jane="1")) == ("conflict", None)
+
+
+def test_a_file_that_is_there_for_an_account_alone_goes_with_what_the_program_put_into_it(office: Office) -> None:
+    source = item(".sources/key.source", "[Data Source]\nEnabled=true\n[Security]\nMethod=tls\n", strategy="keys", whole=True)
+    assert office.one(source) == ("created", True)
+    path = office.home(".sources/key.source")
+    path.write_text("[Data Source]\nEnabled=true\nParent=\n\n[Refresh]\nIntervalMinutes=5\n\n[Security]\nMethod=none\n")
+    assert office.one(source) == ("drift", True)
+    assert path.read_text() == "[Data Source]\nEnabled=true\nParent=\n\n[Refresh]\nIntervalMinutes=5\n\n[Security]\nMethod=tls\n"
+    # What is known got lost: its name tells whose it is all the same.
+    office.state.unlink()
+    path.write_text(path.read_text().replace("tls", "none"))
+    assert office.one(source)[1] and "Method=tls" in path.read_text()
+    assert office.both() == [("/home/jane/.sources/key.source", "removed", True)]
+    assert not path.exists() and "IntervalMinutes=5" in office.kept(".sources/key.source")[-1]

@@ -42,6 +42,20 @@ def test_the_template_sees_the_accounts_of_the_program() -> None:
     assert entry.data["people"] == ["a@example.com", "ann@example.org"]
 
 
+def test_account_scope_writes_one_file_per_mailbox() -> None:
+    people = [{"login": "ann", "accounts": [{**account(f"{key}@example.org", "claws"), "key": key} for key in ("a", "b")]}]
+    entries = expand([row(program="claws", dest=".c/{key}.rc", scope="account"), row(program="claws", dest=".all")], people, "linux")
+    assert [(entry.data["dest"], entry.data["login"], entry.data["people"]) for entry in entries] == [
+        ("~ann/.c/a.rc", "ann", ["a@example.org"]),
+        ("~ann/.c/b.rc", "ann", ["b@example.org"]),
+        ("~ann/.all", "ann", ["a@example.org", "b@example.org"]),
+    ]
+    first = entries[0].variables
+    assert (first["account"]["key"], first["accounts"], "parts" in entries[0].data) == ("a", [first["account"]], False)
+    with pytest.raises(TableError, match="dest needs {key} for scope account"):
+        expand([row(scope="account")], people, "linux")
+
+
 def test_a_file_of_the_controller_is_named_by_the_person_s_entry() -> None:
     people = [{**PEOPLE[0], "profile": "/build/ann/ann.bin"}, PEOPLE[2]]
     source = {"program": "msmtp", "dest": "Office/{file}", "src": "profile"}
