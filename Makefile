@@ -78,14 +78,29 @@ there:
 
 #: This project
 
+# $(call part,2,unit): says which part of `make test` begins.
+define part
+@echo; echo "make test, part $(1) of $(PARTS): $$(sed -n 's/^$(2):.*## //p' Makefile)"
+@$(MAKE) --no-print-directory $(2)
+endef
+
 .PHONY: test
 ifeq ($(FLEET),no)
-test: lint unit newest ## everything that proves this tree; FLEET=no leaves the containers out
+test: PARTS = 4
+test: ## everything that proves this tree; FLEET=no leaves the containers out
+	$(call part,1,lint)
+	$(call part,2,judges)
+	$(call part,3,unit)
+	$(call part,4,newest)
 	@echo "FLEET=no: the container scenarios were left out on purpose; no real server and no real mail program took part."
 else
-test: packages lint unit
-	@echo "The newest ansible-core and the fleet, side by side: each prints what it has to say when it has ended."
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=recurse newest fleet
+test: PARTS = 5
+test: packages
+	$(call part,1,lint)
+	$(call part,2,judges)
+	$(call part,3,unit)
+	@echo; echo "make test, parts 4 and 5 of 5, side by side: the newest ansible-core and the fleet. Each prints what it has to say when it has ended."
+	@exec 3>&1; $(MAKE) --no-print-directory --jobs=2 --output-sync=recurse newest fleet
 endif
 
 .PHONY: packages
@@ -118,6 +133,12 @@ newest: .venv/dev ## the tests of Ansible again, with the newest ansible-core th
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 12))'; then echo "The newest ansible-core is the one in .venv."; \
 	elif [ -z "$(NEWER)" ]; then echo "No Python 3.12 or later is here: nothing was tested with the newest ansible-core."; \
 	else $(MAKE) --no-print-directory .venv-newest/dev && PATH="$(CURDIR)/.venv-newest/bin:$$PATH" pytest -q tests/integration $(NOT_ANSIBLE); fi
+
+.PHONY: judges
+judges: .venv/dev collection ## Ansible's own judges: ansible-test sanity with the oldest and newest core here, antsibull-docs, galaxy-importer
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 12))' && [ -n "$(NEWER)" ]; \
+	then $(MAKE) --no-print-directory .venv-newest/dev && newest=.venv-newest; fi; \
+	tests/judges.sh "$$(ls -t build/msp-charter_mail-*.tar.gz | head -n 1)" .venv $$newest
 
 .venv-newest/dev: requirements-dev.txt requirements.txt
 	$(NEWER) -m venv .venv-newest

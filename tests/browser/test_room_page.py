@@ -50,7 +50,7 @@ def test_one_code_at_a_time_and_who_has_fetched(page: Page, running: Running, tm
     link = subprocess.run(["zbarimg", "--quiet", "--raw", tmp_path / "code.png"], capture_output=True, text=True, check=True).stdout.strip()
     assert page.get_by_text("not yet").count() == 2
     assert running.ask(link.removeprefix(running.room.base))[2].endswith(b"zoe@example.org")
-    page.get_by_text("fetched ").wait_for(timeout=10_000)
+    page.get_by_text("fetched ").wait_for(timeout=120_000)
     assert page.get_by_text("not yet").count() == 1
 
 
@@ -59,9 +59,9 @@ def test_one_missed_look_ends_nothing(browser: Browser, running: Running) -> Non
     page = context.new_page()
     page.route("**/state", lambda route: route.abort(), times=1)
     page.goto(running.room.page_url)
-    page.get_by_text("No answer: it has ended").wait_for(timeout=10_000)
+    page.get_by_text("No answer: it has ended").wait_for(timeout=120_000)
     running.ask(f"/{running.room.people[0].token}")
-    page.get_by_text("fetched ").wait_for(timeout=10_000)
+    page.get_by_text("fetched ").wait_for(timeout=120_000)
     assert page.locator("#gone").inner_text() == ""
     context.close()
 

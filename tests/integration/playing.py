@@ -94,7 +94,7 @@ class Play:
             },
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1800,
             check=False,
         )
         self.output = done.stdout + done.stderr
