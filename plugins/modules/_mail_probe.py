@@ -41,7 +41,7 @@ EXAMPLES = r"""
 RETURN = "# As for the module that is for playbooks."
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.msp.charter_mail.plugins.module_utils.servers import probe, wire
+from ansible_collections.msp.charter_mail.plugins.module_utils.servers import dialogs, probe
 
 
 def main() -> None:
@@ -55,9 +55,9 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    unknown = sorted({str(each.get("service")) for each in module.params["endpoints"]} - set(wire.DIALOGS))
+    unknown = sorted({str(each.get("service")) for each in module.params["endpoints"]} - set(dialogs.DIALOGS))
     if unknown:
-        module.fail_json(msg="endpoints: service %s is none of %s" % (unknown[0], ", ".join(sorted(wire.DIALOGS))))
+        module.fail_json(msg="endpoints: service %s is none of %s" % (unknown[0], ", ".join(sorted(dialogs.DIALOGS))))
     module.exit_json(changed=False, endpoints=probe.probe(*probe.arguments(module.params)))
 
 

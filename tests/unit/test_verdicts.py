@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.msp.charter_mail.plugins.module_utils.servers import verdicts
+from ansible_collections.msp.charter_mail.plugins.module_utils.servers import advice, verdicts
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.probe_settings import check
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.report import diagnosis
 from hypothesis import given
@@ -130,12 +130,12 @@ def test_the_first_fault_on_the_way_decides(verdict: str, step: str, found: dict
 
 
 def test_every_verdict_is_in_the_table() -> None:
-    assert {row[0] for row in TABLE} | {"login_rejected"} == set(verdicts.VERDICTS)
+    assert {row[0] for row in TABLE} | {"login_rejected"} == set(advice.VERDICTS)
 
 
 def test_every_sentence_belongs_to_a_verdict_and_a_step() -> None:
-    for verdict, step, _advice in verdicts._ADVICE.values():
-        assert verdict in verdicts.VERDICTS and step in verdicts.STEPS
+    for verdict, step, _advice in advice.ADVICE.values():
+        assert verdict in advice.VERDICTS and step in verdicts.STEPS
 
 
 def test_the_provider_entry_that_fits_is_named() -> None:

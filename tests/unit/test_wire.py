@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils.servers import certificate, wire
+from ansible_collections.msp.charter_mail.plugins.module_utils.servers import certificate, dialogs, wire
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +20,7 @@ def hear(data: bytes, service: str = "smtp", close: bool = True) -> wire.Dialog:
     sender = threading.Thread(target=lambda: (theirs.sendall(data), close and theirs.shutdown(socket.SHUT_WR)))
     sender.start()
     sender.join()
-    dialog = wire.DIALOGS[service](wire.Wire(ours, time.monotonic() + (5 if close else 0.2)))
+    dialog = dialogs.DIALOGS[service](wire.Wire(ours, time.monotonic() + (5 if close else 0.2)))
     dialog.other = theirs  # type: ignore[attr-defined]  # kept open
     return dialog
 
@@ -71,13 +71,13 @@ def test_somebody_who_stays_silent_is_not_waited_for() -> None:
 
 
 def test_ways_to_sign_in() -> None:
-    assert wire.Smtp.mechanisms(["PIPELINING", "AUTH PLAIN LOGIN", "AUTH=LOGIN"]) == ["LOGIN", "PLAIN"]
-    assert wire.Smtp.mechanisms(["AUTHENTIC"]) == []
-    assert wire.Imap.mechanisms(["IMAP4REV1", "AUTH=PLAIN"]) == ["LOGIN", "PLAIN"]
-    assert wire.Imap.mechanisms(["IMAP4REV1", "LOGINDISABLED", "AUTH=XOAUTH2"]) == ["XOAUTH2"]
-    assert wire.Imap.mechanisms([]) == []
-    assert wire.Pop.mechanisms(["TOP", "USER", "SASL PLAIN"]) == ["LOGIN", "PLAIN"]
-    assert wire.Pop.mechanisms(["TOP"]) == []
+    assert dialogs.Smtp.mechanisms(["PIPELINING", "AUTH PLAIN LOGIN", "AUTH=LOGIN"]) == ["LOGIN", "PLAIN"]
+    assert dialogs.Smtp.mechanisms(["AUTHENTIC"]) == []
+    assert dialogs.Imap.mechanisms(["IMAP4REV1", "AUTH=PLAIN"]) == ["LOGIN", "PLAIN"]
+    assert dialogs.Imap.mechanisms(["IMAP4REV1", "LOGINDISABLED", "AUTH=XOAUTH2"]) == ["XOAUTH2"]
+    assert dialogs.Imap.mechanisms([]) == []
+    assert dialogs.Pop.mechanisms(["TOP", "USER", "SASL PLAIN"]) == ["LOGIN", "PLAIN"]
+    assert dialogs.Pop.mechanisms(["TOP"]) == []
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ PROTOCOL = st.sampled_from(
 ANYTHING = st.lists(st.one_of(PROTOCOL, st.binary(max_size=40)), max_size=40).map(b"".join)
 
 
-@pytest.mark.parametrize("service", sorted(wire.DIALOGS))
+@pytest.mark.parametrize("service", sorted(dialogs.DIALOGS))
 @given(said=ANYTHING)
 @example(said=b"220 \xff\x00\x1b[2J\xe2\x80\xae\r\n")
 @settings(max_examples=150)

@@ -24,7 +24,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Se
 
 from ansible_collections.msp.charter_mail.plugins.module_utils.files import payload
 from ansible_collections.msp.charter_mail.plugins.module_utils.masking import mask
-from ansible_collections.msp.charter_mail.plugins.module_utils.servers import authority, certificate, race, trust, verdicts, wire
+from ansible_collections.msp.charter_mail.plugins.module_utils.servers import authority, certificate, dialogs, race, trust, verdicts, wire
 from ansible_collections.msp.charter_mail.plugins.module_utils.servers.race import FAMILIES, Race
 
 Facts = Dict[str, Any]
@@ -372,7 +372,7 @@ class Look:
         return connection
 
     def _dialog(self, connection: socket.socket) -> wire.Dialog:
-        return wire.DIALOGS[self.endpoint["service"]](wire.Wire(connection, self._answered(), self._secrets))
+        return dialogs.DIALOGS[self.endpoint["service"]](wire.Wire(connection, self._answered(), self._secrets))
 
     def _upgrade(self, connection: socket.socket) -> None:
         """Greeting, what is offered, STARTTLS. Raises Stopped where the server has no more to say to us."""
