@@ -21,7 +21,8 @@ from urllib.parse import quote
 
 import pytest
 from ansible_collections.msp.charter_mail.plugins.module_utils.files import payload
-from ansible_collections.msp.charter_mail.plugins.module_utils.servers import look, probe, trust
+from ansible_collections.msp.charter_mail.plugins.module_utils.servers import look as looking
+from ansible_collections.msp.charter_mail.plugins.module_utils.servers import probe, trust
 
 from tests import mail_servers
 from tests.mail_servers import IMAP, POP, Authority, Smtp, Talk, scripted, serve, tls
@@ -304,15 +305,15 @@ class Names:
 def test_a_family_that_hangs_does_not_stop_the_other(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     """IPv6 hangs while IPv4 works. Two loopback addresses play the families, for which no loopback address hangs in IPv6."""
     with mail_servers.silent() as port, serve(tls(authority.context(), Smtp().inside), "127.0.0.2", port):
-        monkeypatch.setattr(look, "FAMILIES", {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"})
-        real = look.Race
+        monkeypatch.setattr(looking, "FAMILIES", {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"})
+        real = looking.Race
 
         class Race(real):  # type: ignore[misc, valid-type]
             def _start(self, place: tuple[int, str], port: int) -> None:
                 self._results[place]["family"] = "IPv6" if place[1] == "127.0.0.1" else "IPv4"
                 super()._start(place, port)
 
-        monkeypatch.setattr(look, "Race", Race)
+        monkeypatch.setattr(looking, "Race", Race)
         monkeypatch.setattr(socket, "getaddrinfo", Names({socket.AF_INET: ["127.0.0.1", "127.0.0.2"], socket.AF_INET6: []}))
         start = time.monotonic()
         (found,) = probe.probe([end(port)], KNOWN, SECONDS)
@@ -375,7 +376,7 @@ def pythons() -> list[str]:
 MODULE = """
 import json, re, sys
 sys.path[:0] = json.loads(sys.argv[1])
-from ansible_collections.msp.charter_mail.plugins.module_utils.servers import look, probe, trust
+from ansible_collections.msp.charter_mail.plugins.module_utils.servers import probe, trust
 from ansible_collections.msp.charter_mail.plugins.module_utils.stored import programs
 data = json.load(sys.stdin)
 if data["lists"] is None:
