@@ -17,14 +17,8 @@ from ansible.template import trust_as_template
 
 from ..module_utils.files.payload import pack
 from ..plugin_utils.files import evidence
-from ..plugin_utils.files.file_table import (
-    HEADER,
-    Entry,
-    TableError,
-    evidence_rows,
-    expand,
-    wanted,
-)
+from ..plugin_utils.files.file_table import HEADER, Entry, expand, wanted
+from ..plugin_utils.files.table_check import TableError, evidence_rows
 from ..plugin_utils.office.plain import plain
 from ..plugin_utils.report.results import FAILED
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.files.file_table import TableError, evidence_rows, expand
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.files.file_table import expand
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.files.table_check import TableError, evidence_rows
 
 
 def account(address: str, *programs: str) -> dict[str, Any]:
