@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils.files import backups, paths, payload, plans, store, units
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import backups, paths, payload, plan, store, units
 
 from tests.unit.machine_below import JANE, Office, item
 
@@ -339,7 +339,7 @@ def test_a_running_program_blocks_its_unit(office: Office) -> None:
     unit = units.Unit("jane", "msmtp", [item(".a"), item(".b", running=["thunderbird-very-long"])], [])
     office.home().parent.mkdir(parents=True)
     anchor = paths.Anchor(str(office.home().parent), "home")
-    job = plans.Job(
+    job = plan.Job(
         anchor,
         "/home/jane",
         None,

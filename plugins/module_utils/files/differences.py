@@ -13,7 +13,7 @@ from typing import AbstractSet, Dict, List, Optional
 
 from ansible_collections.msp.charter_mail.plugins.module_utils import masking
 from ansible_collections.msp.charter_mail.plugins.module_utils.files import keyfile
-from ansible_collections.msp.charter_mail.plugins.module_utils.files.plans import Job, Plan
+from ansible_collections.msp.charter_mail.plugins.module_utils.files.plan import Job, Plan
 
 MAX_SHOWN = 100 * 1024  # characters on each side, about what ansible's own copy shows
 

@@ -12,7 +12,7 @@ import itertools
 import os
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from ansible_collections.msp.charter_mail.plugins.module_utils.files import backups, keyfile, paths, persons, plans, store, units
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import backups, keyfile, paths, persons, plan, plans, store, units
 from ansible_collections.msp.charter_mail.plugins.module_utils.files import payload as parcel
 
 Result = Dict[str, Any]
@@ -153,13 +153,13 @@ class Machine:
             if item["strategy"] == "once" and record is not None:
                 continue
             keys: Optional[Dict[str, List[str]]] = None
-            content = plans.content_of(item)
+            content = plan.content_of(item)
             if item["strategy"] == "keys":
                 try:
                     ours = keyfile.read_keys(item["content"])
                 except keyfile.NotUnderstood:
                     continue  # said where the file is planned
-                content, keys = plans.keys_digest(plans.listed(ours)), keyfile.names(ours)
+                content, keys = plan.keys_digest(plan.listed(ours)), keyfile.names(ours)
             self._records[item["dest"]] = store.intend(record or store.begin(item), content, keys)
         # What could not be removed stays behind what is written, where it will again be removed first.
         self._order = list(dict.fromkeys([item["dest"] for item in wanted] + list(old)))
@@ -188,13 +188,13 @@ class Machine:
                 return "%s is a file of %s" % (item["dest"], other)
         return ""
 
-    def _job(self, anchor: paths.Anchor, home: str, owner: Optional[Tuple[int, int]]) -> plans.Job:
+    def _job(self, anchor: paths.Anchor, home: str, owner: Optional[Tuple[int, int]]) -> plan.Job:
         options = self.options
         where = backups.HOME if home else self.store.relative
         attic = backups.Attic(anchor, where + "/backups", options.backups)
         meant = {dest: record for dest, record in self._records.items() if record}
         how = (options.check, options.diff, options.take_over, options.secrets)
-        return plans.Job(anchor, home, owner, *how, frozenset(), self._before, meant, attic)
+        return plan.Job(anchor, home, owner, *how, frozenset(), self._before, meant, attic)
 
     def _for_machine(self, block: List[units.Unit]) -> List[Result]:
         root = self.options.root

@@ -7,68 +7,14 @@ Nothing is written here. Runs on targets: Python 3.8, standard library only.
 
 from __future__ import annotations
 
-import base64
-import json
-from typing import AbstractSet, Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
-from ansible_collections.msp.charter_mail.plugins.module_utils.files import backups, keyfile, paths, store
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import keyfile, paths, store
+from ansible_collections.msp.charter_mail.plugins.module_utils.files.plan import Job, Plan, content_of, is_as, keys_digest, listed
+from ansible_collections.msp.charter_mail.plugins.module_utils.files.removal import plan_removal
 
 Item = Dict[str, Any]
 Record = Dict[str, Any]
-
-
-class Job(NamedTuple):
-    """What the files of one person (or of the machine) have in common."""
-
-    anchor: paths.Anchor
-    home: str  # as the person knows it, "" for files of the machine
-    owner: Optional[Tuple[int, int]]  # uid and gid every file must have; gid -1: any. None: do not care
-    check: bool
-    diff: bool
-    take_over: bool
-    secrets: List[str]
-    running: AbstractSet[str]  # names of the person's processes
-    records: Dict[str, Record]  # what earlier runs remembered, by dest
-    meant: Dict[str, Record]  # the same with what this run means to do
-    attic: backups.Attic
-    inode: int = 0  # of the home, by which it is told from another one in its place; 0: not known
-
-
-class Plan:
-    """One file: what is, what shall be, and the word for the difference."""
-
-    def __init__(self, data: Dict[str, Any], job: Job):
-        self.dest: str = data["dest"]
-        self.relative: str = data["path"]
-        self.program: str = data["program"]
-        self.people: List[str] = data["people"]
-        self.sensitive = bool(data.get("sensitive"))
-        self.state = "unchanged"
-        self.notes: List[str] = []
-        self.act = False  # something is to be done
-        self.changed = False
-        self.keep = ""  # what is kept of what was there: "", "newest", "original", "itself" (it cannot be read)
-        self.dir_mode = 0o700
-        self.mode = 0o600
-        self.owner: Optional[Tuple[int, int]] = None
-        self.target: Optional[bytes] = None  # None: no file
-        self.ours: keyfile.Keys = {}  # strategy keys: what we put into it
-        self.place: Optional[paths.Place] = None
-        self.found: Optional[paths.Found] = None
-        self.put_back = ""  # the original that comes back to its place
-        self.links: List[str] = []  # links to the file that go with it
-        self.each: Dict[str, str] = {}  # by address, where the people of a shared file fare differently
-        self.temporary = ""
-        self.made: List[str] = []
-        self.old = job.records.get(self.dest)  # what is remembered
-        self.record = self.old  # what to remember; None: nothing
-        self.meant = job.meant.get(self.dest)
-        self.renamed = False
-
-    def stop(self, state: str, message: str) -> None:
-        """This file is not touched, and what is remembered of it stays as it was."""
-        self.state, self.act, self.record = state, False, self.old
-        self.notes = [message]
 
 
 def make(data: Dict[str, Any], job: Job, wanted: bool) -> Plan:
@@ -84,8 +30,8 @@ def make(data: Dict[str, Any], job: Job, wanted: bool) -> Plan:
             if plan.old is None or plan.old["strategy"] != "replace":
                 raise
             plan.found, plan.keep = error.found, "itself"
-        plan.old = plan.record = store.settle(plan.old, lambda record: _is_as(plan, record))
-        (_plan_write if wanted else _plan_removal)(plan, data, job)
+        plan.old = plan.record = store.settle(plan.old, lambda record: is_as(plan, record))
+        (_plan_write if wanted else plan_removal)(plan, data, job)
     except paths.Refused as error:
         plan.stop("refused", str(error))
     except PermissionError as error:
@@ -96,34 +42,6 @@ def make(data: Dict[str, Any], job: Job, wanted: bool) -> Plan:
     if plan.act and busy:
         plan.stop("blocked", "%s is running; close it and run again" % busy[0])
     return plan
-
-
-def keys_digest(keys: Dict[str, Dict[str, List[str]]]) -> bytes:
-    """What is hashed of the keys of strategy ``keys``: the values a file has for them, whatever their order."""
-    flat = {s: {k: sorted(set(values)) for k, values in inner.items()} for s, inner in keys.items() if inner}
-    return json.dumps(flat, sort_keys=True).encode("utf-8")
-
-
-def content_of(item: Item) -> bytes:
-    """The content that an item wants."""
-    return base64.b64decode(item["base64"]) if "base64" in item else item["content"].encode("utf-8")
-
-
-def listed(keys: keyfile.Keys) -> Dict[str, Dict[str, List[str]]]:
-    """Our keys in the form of :func:`keyfile.present`."""
-    return {section: {key: [value] for key, value in inner.items()} for section, inner in keys.items()}
-
-
-def _is_as(plan: Plan, record: Record) -> bool:
-    if plan.found is None or plan.keep == "itself":
-        return False
-    content = plan.found.content
-    if record["strategy"] == "keys":
-        try:
-            content = keys_digest(keyfile.present(content.decode("utf-8"), record["keys"]))
-        except (keyfile.NotUnderstood, UnicodeDecodeError):
-            return False
-    return bool(store.digest(content, record.get("salt")) == record["written"])
 
 
 def _plan_write(plan: Plan, item: Item, job: Job) -> None:
@@ -217,7 +135,7 @@ def _plan_replace(plan: Plan, record: Record, item: Item, job: Job) -> None:
         return
     desired_changed = old is None or any(old.get(k) != record.get(k) for k in ("desired", "mode", "strategy", "salt"))
     # What a keys record calls written are our keys alone: that says nothing about the whole file.
-    known_bytes = old is not None and old["strategy"] != "keys" and _is_as(plan, old)
+    known_bytes = old is not None and old["strategy"] != "keys" and is_as(plan, old)
     actual_changed = (
         old is not None
         and found is not None
@@ -320,61 +238,3 @@ def _first_theirs(ours: keyfile.Keys, text: str) -> List[str]:
     """
     there, wanted = keyfile.present(text, keyfile.names(ours)), listed(ours)
     return [name for name in keyfile.sections(text) if name in ours and there[name] != wanted[name]]
-
-
-def _plan_removal(plan: Plan, record: Record, job: Job) -> None:
-    found, old = plan.found, plan.old
-    if old is None:  # a run that was killed meant to write it, and did not
-        plan.record = None
-        return
-    plan.state, plan.record = "removed", None
-    if found is None:
-        if job.inode and old.get("inode") and old["inode"] != job.inode:
-            plan.stop(
-                "waiting", "the home is another directory than the one it was written to (is it not mounted?); it goes when that is back"
-            )
-        return
-    plan.mode = found.mode
-    if job.owner is not None and job.owner[1] != -1:
-        plan.owner = (found.uid, found.gid)
-    if old["strategy"] == "keys":
-        _plan_keys_removal(plan, old, found, job)
-        return
-    ours = _is_as(plan, old)
-    links = list(plan.place.links) if plan.place is not None else []
-    if old["strategy"] == "once" and not ours:
-        plan.state = "unchanged"
-        plan.notes.append("left to its user, who changed it")
-        return
-    if links and not ours:
-        plan.state = "unchanged"
-        plan.notes.append("left to its user, who put a link in its place")
-        return
-    plan.act = True
-    if not plan.keep and not ours:
-        plan.keep = "newest"
-    before = job.attic.original(plan.relative) if old["strategy"] == "replace" else None
-    if before is not None:
-        plan.put_back, plan.target, plan.mode = before[0], before[1].content, before[1].mode
-        plan.notes.append("what was there before is back")
-    else:
-        plan.links = links
-
-
-def _plan_keys_removal(plan: Plan, old: Record, found: paths.Found, job: Job) -> None:
-    try:
-        text = found.content.decode("utf-8")
-        result = keyfile.merge(text, {}, old.get("keys", {})).text
-        before = job.attic.original(plan.relative) if old.get("taken") else None
-        if before is not None:
-            result = keyfile.restore(result, before[1].content.decode("utf-8"), old["taken"])
-            plan.notes.append("what was there before is back")
-    except (keyfile.NotUnderstood, UnicodeDecodeError):
-        plan.stop("conflict", "our keys stay in it, because it can no longer be understood")
-        return
-    empty = bool(old.get("whole")) or not result.strip("\ufeff \t\r\n") and bool(old.get("created", True))
-    plan.act = result != text or empty
-    plan.target = None if empty else result.encode("utf-8")
-    plan.keep = "newest" if plan.act else ""
-    if empty and plan.place is not None:
-        plan.links = list(plan.place.links)

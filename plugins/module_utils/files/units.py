@@ -15,7 +15,8 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 from ansible_collections.msp.charter_mail.plugins.module_utils import masking
 from ansible_collections.msp.charter_mail.plugins.module_utils.files import differences, paths, plans
-from ansible_collections.msp.charter_mail.plugins.module_utils.files.plans import Item, Job, Plan, Record
+from ansible_collections.msp.charter_mail.plugins.module_utils.files.plan import Job, Plan
+from ansible_collections.msp.charter_mail.plugins.module_utils.files.plans import Item, Record
 
 
 class Unit(NamedTuple):

@@ -17,11 +17,17 @@ from __future__ import annotations
 import json
 from typing import Callable, Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Set, Tuple
 
+from ansible_collections.msp.charter_mail.plugins.module_utils.firewall.firewalld_policies import (
+    ALLOW,
+    Policy,
+    place,
+    read_active,
+    read_policies,
+)
 from ansible_collections.msp.charter_mail.plugins.module_utils.firewall.host import MISSING, Failed, Host, Openings, Plan
 from ansible_collections.msp.charter_mail.plugins.module_utils.firewall.place import (
     told,
 )
-from ansible_collections.msp.charter_mail.plugins.module_utils.firewall.firewalld_policies import ALLOW, Policy, place, read_active, read_policies
 
 RECORD = "/var/lib/charter-mail/firewall.json"
 VERSION = 1
