@@ -250,10 +250,10 @@ import os, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, {collections!r})
 sys.path.insert(0, {root!r})
-from ansible_collections.msp.charter_mail.plugins.module_utils.files import machine, paths, persons, store
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import machine, paths, persons, store, contents
 from tests.unit.machine_below import item
 store.directory = lambda *_: {state!r}
-put, run = paths.put, os.getpid()
+put, run = contents.put, os.getpid()
 def dying(place, temporary):
     put(place, temporary)
     if place.name == ".rc" and {victim!r} == "worker":
@@ -262,7 +262,7 @@ def dying(place, temporary):
         while os.getppid() == run:  # until the run is killed
             time.sleep(0.01)
         os._exit(0)
-paths.put = dying
+contents.put = dying
 work = machine.Machine(machine.Options(["msmtp"], "", "linux", False, 3, False, False, []))
 work.apply([item(login=login) for login in {logins!r}])
 print([outcome["state"] for outcome in work.files])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils.files import backups, paths, payload, plan, store, units
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import backups, contents, paths, payload, plan, store, units
 
 from tests.unit.machine_below import JANE, Office, item
 
@@ -263,7 +263,7 @@ def test_kept_when_empty_only_if_written_before(office: Office) -> None:
 def test_a_unit_is_rolled_back_as_a_whole_and_the_others_go_on(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     office.run(item(".a", "old a\n"), item(".c", "old c\n"), item(".gone", "old gone\n"))
     office.home(".a").write_text("theirs\n")
-    put = paths.put
+    put = contents.put
 
     def full(place: paths.Place, temporary: str) -> None:
         if place.name == ".c" and not calls:
@@ -272,7 +272,7 @@ def test_a_unit_is_rolled_back_as_a_whole_and_the_others_go_on(office: Office, m
         put(place, temporary)
 
     calls: list[int] = []
-    monkeypatch.setattr(paths, "put", full)
+    monkeypatch.setattr(contents, "put", full)
     before = office.tree()
     files = [item(".a", "new\n"), item("made/.b", "new\n"), item(".c", "new\n"), item(".d", "new\n", program="aerc")]
     run = office.run(*files)
@@ -293,14 +293,14 @@ def test_a_unit_is_rolled_back_as_a_whole_and_the_others_go_on(office: Office, m
 
 def test_removal_is_rolled_back_too(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     office.run(item(".a"), item(".b"))
-    discard = paths.discard
+    discard = contents.discard
 
     def deny(place: paths.Place, name: str) -> None:
         if name == ".a":
             raise PermissionError(13, "denied")
         discard(place, name)
 
-    monkeypatch.setattr(paths, "discard", deny)
+    monkeypatch.setattr(contents, "discard", deny)
     run = office.run()
     assert [f["state"] for f in run.files] == ["failed", "failed"]
     assert office.home(".a").read_text() == office.home(".b").read_text() == "one\n"
@@ -310,14 +310,14 @@ def test_removal_is_rolled_back_too(office: Office, monkeypatch: pytest.MonkeyPa
 
 def test_a_file_that_changes_under_our_hands_is_not_overwritten(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     office.run(item())
-    stage = paths.stage
+    stage = contents.stage
 
     def slow(place: paths.Place, *rest: Any) -> str:
         if place.name == ".rc":
             office.home().write_text("just now\n")
         return stage(place, *rest)
 
-    monkeypatch.setattr(paths, "stage", slow)
+    monkeypatch.setattr(contents, "stage", slow)
     run = office.run(item(content="two\n"))
     assert run.files[0]["state"] == "failed"
     assert "run again" in run.files[0]["message"]

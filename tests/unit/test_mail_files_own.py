@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils.files import paths, store
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import contents, paths, store
 
 from tests.unit.machine_below import Office, item
 
@@ -239,7 +239,7 @@ def test_a_run_that_was_killed_before_it_wrote_owns_nothing(office: Office, monk
     def die(*_: Any) -> None:
         raise Killed
 
-    monkeypatch.setattr(paths, "stage", die, raising=True)
+    monkeypatch.setattr(contents, "stage", die, raising=True)
     monkeypatch.setattr(store.Store, "save", lambda self: None)
     office.home().write_text("theirs\n")
     with pytest.raises(Killed):
@@ -251,14 +251,14 @@ def test_a_run_that_was_killed_before_it_wrote_owns_nothing(office: Office, monk
 
 
 def no_room_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = paths.stage
+    stage = contents.stage
 
     def full(place: paths.Place, *rest: Any) -> str:
         if place.name == name:
             raise OSError(28, "No space left on device")
         return stage(place, *rest)
 
-    monkeypatch.setattr(paths, "stage", full)
+    monkeypatch.setattr(contents, "stage", full)
 
 
 def test_a_state_that_cannot_be_written_touches_nothing(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -357,14 +357,14 @@ def test_a_link_comes_back_when_the_rest_cannot_be_written(office: Office, monke
     office.home().unlink()
     office.home().symlink_to("nowhere")
     office.home(".second").write_text("theirs\n")
-    put = paths.put
+    put = contents.put
 
     def full(place: paths.Place, temporary: str) -> None:
         if place.name == ".second":
             raise OSError(28, "No space left on device")
         put(place, temporary)
 
-    monkeypatch.setattr(paths, "put", full)
+    monkeypatch.setattr(contents, "put", full)
     assert [outcome["state"] for outcome in office.run(*files).files] == ["failed", "failed"]
     assert str(office.home().readlink()) == "nowhere"
 

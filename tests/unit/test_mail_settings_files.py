@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.msp.charter_mail.plugins.module_utils.files import paths
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import contents
 from ansible_collections.msp.charter_mail.plugins.module_utils.stored import find
 
 DATA = Path(__file__).parent / "data"
@@ -287,7 +287,7 @@ def test_what_is_no_settings_file_is_told_and_holds_nothing_up(desk: Machine, mo
     os.mkfifo(desk.home / ".msmtprc")
     (desk.home / ".mbsyncrc").mkdir()
     desk.write(".config/isyncrc", "x" * (1024 * 1024 + 1))
-    desk.write(".thunderbird/a/prefs.js", b'user_pref("mail.x", "' + b"x" * paths.MAX_FILE + b'");')
+    desk.write(".thunderbird/a/prefs.js", b'user_pref("mail.x", "' + b"x" * contents.MAX_FILE + b'");')
     desk.write(".thunderbird/b/prefs.js", "<html>")
     desk.write("snap/thunderbird/common/.thunderbird", "a file")
     assert [(file.removeprefix("/home/jane/"), message) for file, message in desk.problems()] == [

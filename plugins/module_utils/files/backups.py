@@ -15,7 +15,7 @@ import os
 from typing import NamedTuple, Optional, Tuple
 from urllib.parse import quote
 
-from ansible_collections.msp.charter_mail.plugins.module_utils.files import paths
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import contents, paths
 
 HOME = ".local/state/charter-mail"
 """Where a person's copies are, below the home. Source: XDG Base Directory Specification 0.8, XDG_STATE_HOME."""
@@ -34,12 +34,12 @@ class Attic(NamedTuple):
             return
         place = self._place(_name(path) + ".1", make=True)
         try:
-            found = paths.read(place)
+            found = contents.read(place)
             if found is not None and found.content == content:
                 return
-            temporary = paths.stage(place, content, 0o600, None)  # a full disk shows here, before anything older is moved
+            temporary = contents.stage(place, content, 0o600, None)  # a full disk shows here, before anything older is moved
             self._make_room(place)
-            paths.put(place, temporary)
+            contents.put(place, temporary)
         finally:
             paths.close(place)
 
@@ -47,8 +47,8 @@ class Attic(NamedTuple):
         """Keep what was there before this project, with its mode. Raises OSError, paths.Refused."""
         place = self._place(_name(path) + ".%s.original" % hashlib.sha256(found.content).hexdigest()[:16], make=True)
         try:
-            if paths.read(place) is None:
-                paths.put(place, paths.stage(place, found.content, found.mode, None))
+            if contents.read(place) is None:
+                contents.put(place, contents.stage(place, found.content, found.mode, None))
         finally:
             paths.close(place)
 
@@ -60,7 +60,7 @@ class Attic(NamedTuple):
         try:
             names = [name for name in os.listdir(place.handle) if name.startswith(place.name + ".") and name.endswith(".original")]
             names.sort(key=lambda name: os.stat(name, dir_fd=place.handle, follow_symlinks=False).st_mtime_ns)
-            found = paths.read(place._replace(name=names[-1])) if names else None
+            found = contents.read(place._replace(name=names[-1])) if names else None
             return None if found is None else (names[-1], found)
         finally:
             paths.close(place)
@@ -70,7 +70,7 @@ class Attic(NamedTuple):
         place = self._place(name, make=False)
         try:
             if place.handle is not None:
-                paths.discard(place, place.name)
+                contents.discard(place, place.name)
         finally:
             paths.close(place)
 
@@ -94,15 +94,15 @@ class Attic(NamedTuple):
     def _place(self, name: str, make: bool) -> paths.Place:
         place = paths.locate(self.anchor, "%s/%s" % (self.relative, name), 0o700 if make else None)
         if make:
-            paths.sweep(place)
+            contents.sweep(place)
         return place
 
     def _make_room(self, place: paths.Place) -> None:
         stem = place.name[: -len(".1")]
         for number in range(max(self.keep, 1), 1, -1):
-            paths.move(place, "%s.%d" % (stem, number - 1), "%s.%d" % (stem, number))
+            contents.move(place, "%s.%d" % (stem, number - 1), "%s.%d" % (stem, number))
         number = max(self.keep, 1) + 1
-        while paths.discard(place, "%s.%d" % (stem, number)):  # a lower limit than last time
+        while contents.discard(place, "%s.%d" % (stem, number)):  # a lower limit than last time
             number += 1
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Tuple
 
-from ansible_collections.msp.charter_mail.plugins.module_utils.files import keyfile, paths, store
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import contents, keyfile, paths, store
 from ansible_collections.msp.charter_mail.plugins.module_utils.files.plan import Job, Plan, content_of, is_as, keys_digest, listed
 from ansible_collections.msp.charter_mail.plugins.module_utils.files.removal import plan_removal
 
@@ -23,9 +23,9 @@ def make(data: Dict[str, Any], job: Job, wanted: bool) -> Plan:
     try:
         plan.place = paths.locate(job.anchor, plan.relative)
         if not job.check:
-            paths.sweep(plan.place)
+            contents.sweep(plan.place)
         try:
-            plan.found = paths.read(plan.place)
+            plan.found = contents.read(plan.place)
         except paths.Unreadable as error:
             if plan.old is None or plan.old["strategy"] != "replace":
                 raise
@@ -89,7 +89,7 @@ def _there(job: Job, names: List[str]) -> Optional[Tuple[str, bytes]]:
         try:
             place = paths.locate(job.anchor, path)
             try:
-                found = paths.read(place)
+                found = contents.read(place)
             finally:
                 paths.close(place)
         except paths.Refused:
@@ -176,7 +176,7 @@ def _plan_link(plan: Plan, job: Job) -> None:
         paths.close(plan.place)
         plan.place = None
     plan.place = paths.locate(job.anchor, plan.relative, follow=False)
-    plan.found = paths.read_link(plan.place)
+    plan.found = contents.read_link(plan.place)
     plan.notes.append("replaced a link; what it leads to (%s) stays as it is" % plan.found.link)
 
 

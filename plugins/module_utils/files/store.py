@@ -27,7 +27,7 @@ import secrets
 import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from ansible_collections.msp.charter_mail.plugins.module_utils.files import paths
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import contents, paths
 
 Record = Dict[str, Any]
 
@@ -120,7 +120,7 @@ class Store:
                 if time.monotonic() > end:
                     raise StoreError("another run has been writing on this machine for %d s" % LOCK_SECONDS) from None
                 time.sleep(0.1)
-        paths.sweep(place._replace(name="state.json"))
+        contents.sweep(place._replace(name="state.json"))
         self._load()
 
     def release(self) -> None:
@@ -133,7 +133,7 @@ class Store:
         try:
             place = paths.locate(self.anchor, self.relative + "/state.json")
             try:
-                found = paths.read(place)
+                found = contents.read(place)
             finally:
                 paths.close(place)
         except (paths.Refused, OSError) as error:
@@ -150,7 +150,7 @@ class Store:
         try:
             place = paths.locate(self.anchor, self.relative + "/state.json")
             try:
-                paths.put(place, paths.stage(place, content, 0o600, None))
+                contents.put(place, contents.stage(place, content, 0o600, None))
             finally:
                 paths.close(place)
         except (paths.Refused, OSError) as error:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from ansible_collections.msp.charter_mail.plugins.module_utils import masking
-from ansible_collections.msp.charter_mail.plugins.module_utils.files import differences, paths, plans
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import contents, differences, paths, plans
 from ansible_collections.msp.charter_mail.plugins.module_utils.files.plan import Job, Plan
 from ansible_collections.msp.charter_mail.plugins.module_utils.files.plans import Item, Record
 
@@ -114,7 +114,7 @@ def _do(made: List[Plan], job: Job) -> None:
         _tidy(plan, job)
     for plan in made:
         if plan.state == "removed" and plan.old is not None:
-            paths.remove_directories(job.anchor, plan.old.get("dirs", []))
+            contents.remove_directories(job.anchor, plan.old.get("dirs", []))
 
 
 def _stage(plan: Plan, job: Job) -> None:
@@ -123,7 +123,7 @@ def _stage(plan: Plan, job: Job) -> None:
     if plan.place is None or plan.place.handle is None:
         plan.place = paths.locate(job.anchor, plan.relative, plan.dir_mode)
         plan.made = plan.place.made
-    plan.temporary = paths.stage(plan.place, plan.target, plan.mode, plan.owner)
+    plan.temporary = contents.stage(plan.place, plan.target, plan.mode, plan.owner)
 
 
 def _keep(plan: Plan, job: Job) -> None:
@@ -139,15 +139,15 @@ def _keep(plan: Plan, job: Job) -> None:
 def _replace(plan: Plan, job: Job) -> None:
     if plan.place is None or plan.place.handle is None:
         raise paths.Refused("its directory went away")
-    if not paths.same(plan.place, plan.found):
+    if not contents.same(plan.place, plan.found):
         raise paths.Refused("it was changed while this run was about to write it; run again")
     if plan.keep == "itself":
         job.attic.move_in(plan.place, plan.relative)
         plan.renamed = True
     if plan.target is not None:
-        paths.put(plan.place, plan.temporary)
+        contents.put(plan.place, plan.temporary)
     else:
-        paths.discard(plan.place, plan.place.name)
+        contents.discard(plan.place, plan.place.name)
     plan.renamed = True
 
 
@@ -163,13 +163,13 @@ def _undo(acting: List[Plan], job: Job, culprit: Optional[Plan], why: str) -> No
             if plan.renamed:
                 _put_back(plan, job)
             elif plan.temporary and plan.place is not None:
-                paths.discard(plan.place, plan.temporary)
+                contents.discard(plan.place, plan.temporary)
         except (OSError, paths.Refused) as error:
             lost, note = True, "%s; and what was there could not be put back: %s" % (why, paths.reason(error))
         plan.stop("failed", note)
         if lost:
             plan.record = plan.meant  # the next run looks which of the two it is
-        paths.remove_directories(job.anchor, plan.made)
+        contents.remove_directories(job.anchor, plan.made)
 
 
 def _put_back(plan: Plan, job: Job) -> None:
@@ -178,12 +178,12 @@ def _put_back(plan: Plan, job: Job) -> None:
     if plan.keep == "itself":
         job.attic.move_out(plan.place, plan.relative)
     elif plan.found is None:
-        paths.discard(plan.place, plan.place.name)
+        contents.discard(plan.place, plan.place.name)
     elif plan.found.link is not None:
-        paths.put_link(plan.place, plan.found.link)
+        contents.put_link(plan.place, plan.found.link)
     else:
         owner = (plan.found.uid, plan.found.gid) if plan.owner is not None else None
-        paths.put(plan.place, paths.stage(plan.place, plan.found.content, plan.found.mode, owner))
+        contents.put(plan.place, contents.stage(plan.place, plan.found.content, plan.found.mode, owner))
 
 
 def _tidy(plan: Plan, job: Job) -> None:
@@ -192,7 +192,7 @@ def _tidy(plan: Plan, job: Job) -> None:
         for link in plan.links:
             place = paths.locate(job.anchor, link, follow=False)
             try:
-                paths.discard(place, place.name)
+                contents.discard(place, place.name)
             finally:
                 paths.close(place)
         if plan.put_back:

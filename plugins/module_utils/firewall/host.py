@@ -11,7 +11,7 @@ import os
 import subprocess
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.msp.charter_mail.plugins.module_utils.files import paths
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import contents, paths
 
 Run = Callable[[Sequence[str], str], Tuple[int, str, str]]
 """Run a command with a text to read: its exit status (MISSING: there is no such command), what it printed, and its errors."""
@@ -80,7 +80,7 @@ class Host:
         try:
             place = paths.locate(self.anchor, path)
             try:
-                found = paths.read(place)
+                found = contents.read(place)
             finally:
                 paths.close(place)
         except (paths.Refused, OSError) as error:
@@ -99,9 +99,9 @@ class Host:
             try:
                 if content is None:
                     if place.handle is not None:
-                        paths.discard(place, place.name)
+                        contents.discard(place, place.name)
                 else:
-                    paths.put(place, paths.stage(place, content, mode, None))
+                    contents.put(place, contents.stage(place, content, mode, None))
             finally:
                 paths.close(place)
         except (paths.Refused, OSError) as error:

@@ -12,7 +12,7 @@ import os
 import stat
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.msp.charter_mail.plugins.module_utils.files import paths, payload, persons
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import contents, paths, payload, persons
 from ansible_collections.msp.charter_mail.plugins.module_utils.stored import (
     aerc_accounts,
     mbsyncrc,
@@ -250,7 +250,7 @@ def _content(anchor: paths.Anchor, relative: str) -> Any:
     """What is in a file below a directory, see _Search._look_into()."""
     place = paths.locate(anchor, relative)
     try:
-        found = paths.read(place)
+        found = contents.read(place)
     finally:
         paths.close(place)
     if found is None:
