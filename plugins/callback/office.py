@@ -72,6 +72,7 @@ from ..plugin_utils.files.differences import told
 from ..plugin_utils.report import diagnosis, office_document, screen
 from ..plugin_utils.report.diagnosis_page import page as diagnosis_page
 from ..plugin_utils.report.results import Results
+from ..plugin_utils.report.run import Run
 from ..plugin_utils.report.store import DIR_SAID, Store, StoreError
 
 # The files of a report, each with what stands near the beginning of every one that was made here.
@@ -266,7 +267,7 @@ class CallbackModule(Default):
             self._say(inert(str(error)), C.COLOR_ERROR)
             return None
         # A machine of a run that only looks has what it had.
-        run = office_document.Run(
+        run = Run(
             places={} if diagnosed else self._results.places,
             only=("linux",) if self._purpose == "preview" else (),
             machines=self._results.machines(),

@@ -15,8 +15,9 @@ from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.policy imp
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.staff_sheet import read_sheet
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.survey import survey
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.report import screen
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.office_document import Run, build
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.office_document import build
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.results import Place
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.run import Run
 
 from tests.playbook import ROOT
 

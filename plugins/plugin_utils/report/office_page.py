@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ..office.problem import printable
-from .office_document import NAMES
+from .run import NAMES
 from .screen import alike, capital, verdict
 
 HERE = Path(__file__).parent

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .office_document import NAMES
+from .run import NAMES
 
 Line = tuple[str, str]
 
