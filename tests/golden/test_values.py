@@ -16,7 +16,15 @@ SERVER = {"host": "in.example.net", "port": 1001, "security": "tls"}
 SUBMISSION = {"host": "out.example.net", "port": 587, "security": "starttls"}
 
 # Which file is whose, by a word in its path.
-WORDS = {"thunderbird": "thunderbird", "msmtp": "msmtp", "mbsync": "syncrc", "neomutt": "neomutt", "aerc": "aerc"}
+WORDS = {
+    "thunderbird": "thunderbird",
+    "msmtp": "msmtp",
+    "mbsync": "syncrc",
+    "neomutt": "neomutt",
+    "aerc": "aerc",
+    "evolution": "evolution",
+    "claws": "claws",
+}
 
 INCOMING = {"incoming.host", "incoming.port", "incoming.security"}
 OUTGOING = {"outgoing.host", "outgoing.port", "outgoing.security"}
@@ -27,6 +35,8 @@ UNUSED = {
     "mbsync": OUTGOING | {"full_name", "organization"},
     "neomutt": {"organization"},
     "aerc": {"organization"},
+    "evolution": {"password_command"},
+    "claws": {"password_command"},
 }
 
 

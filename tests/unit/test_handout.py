@@ -21,7 +21,7 @@ import pytest
 import segno
 import yaml
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.formats import pdf
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout import pages
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.handout import page_input, pages
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -99,7 +99,7 @@ def office(**changes: Any) -> Any:
     return {"name": "Acme Dental Practice", "contact": contact, "two_factor": "app_password", "signed": True, **changes}
 
 
-LOGO = pages.logo_uri(b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 3 1"><rect width="3" height="1"/></svg>')
+LOGO = page_input.logo_uri(b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 3 1"><rect width="3" height="1"/></svg>')
 THREE = [account(), account("reception@example.org"), account("invoices@example.org")]
 
 
@@ -286,10 +286,10 @@ def test_a_code_that_could_not_grow_is_refused() -> None:
         page(person(qr={"ios": "<svg width='3'/>", "android": []}))
 
 
-@pytest.mark.parametrize("two_factor", pages.TWO_FACTOR)
+@pytest.mark.parametrize("two_factor", page_input.TWO_FACTOR)
 def test_the_password_is_spoken_of_as_the_office_signs_in(two_factor: str) -> None:
     shown = page(whose=office(two_factor=two_factor)).text
-    other = next(name for name in pages.TWO_FACTOR if name != two_factor)
+    other = next(name for name in page_input.TWO_FACTOR if name != two_factor)
     assert TEXTS["password"]["which"][two_factor].replace("**", "") in shown
     assert TEXTS["password"]["which"][other].replace("**", "") not in shown
     assert f"Have {TEXTS['password']['one']['have'][two_factor]} ready" in shown
@@ -451,14 +451,14 @@ def test_a_link_that_is_not_https_is_refused(url: str) -> None:
     ],
 )
 def test_what_is_wrong_with_an_office_is_told_in_one_line(changes: dict[str, Any], message: str) -> None:
-    (problem,) = pages.check_office(office(**changes))
+    (problem,) = page_input.check_office(office(**changes))
     assert str(problem).startswith(f"group_vars/all.yml: {message}")
     with pytest.raises(ValueError, match=re.escape(message)):
         page(whose=office(**changes))
 
 
 def test_a_sound_office_has_no_problem() -> None:
-    assert pages.check_office(office(logo=LOGO, accent="#FFD54F")) == []
+    assert page_input.check_office(office(logo=LOGO, accent="#FFD54F")) == []
     assert ":root { --accent: #ffd54f; --on-accent: #000000; }" in pages.handout(person(), office(accent="#FFD54F"), TEXTS)
 
 
@@ -473,15 +473,15 @@ def test_a_sound_office_has_no_problem() -> None:
     ],
 )
 def test_a_logo_is_known_by_what_it_begins_with(data: bytes, kind: str) -> None:
-    uri = pages.logo_uri(data)
+    uri = page_input.logo_uri(data)
     assert uri.startswith(f"data:image/{kind};base64,")
-    assert pages.check_office(office(logo=uri)) == []
+    assert page_input.check_office(office(logo=uri)) == []
 
 
 @pytest.mark.parametrize("data", [b"", b"<html><svg></html>", b"%PDF-1.7", b"BM\0\0", b"RIFF\0\0\0\0WAVE"])
 def test_what_is_no_image_is_no_logo(data: bytes) -> None:
     with pytest.raises(ValueError, match="is not an image"):
-        pages.logo_uri(data)
+        page_input.logo_uri(data)
 
 
 # --- the catalogue of texts

@@ -118,6 +118,7 @@ def main() -> None:
                 **server(source),
                 "email": address,
                 "name": who.get_name(),
+                "organization": who.get_organization(),
                 "outgoing": server(transport),
                 "login": tried(fetch),
                 "sent": tried(send),

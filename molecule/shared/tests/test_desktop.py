@@ -36,6 +36,7 @@ def test_evolution_signs_in_and_sends(machine: str, login: str) -> None:
             **server(box.incoming, box.address),
             "email": box.address,
             "name": box.full_name,
+            "organization": box.organization or None,
             "outgoing": server(box.outgoing, box.address),
             "login": "",
             "sent": "",
@@ -51,6 +52,7 @@ def claws_account(box: Mailbox) -> dict[str, str]:
     incoming, port, security = box.incoming
     outgoing, submission, way = box.outgoing
     return {
+        "organization": box.organization,
         **{"name": box.full_name, "address": box.address, "protocol": PROTOCOLS[box.protocol], "smtp_user_id": "", "use_smtp_auth": "1"},
         **{"receive_server": incoming, f"{box.protocol}_port": str(port), f"ssl_{box.protocol}": SSL[security], "user_id": box.address},
         **{"smtp_server": outgoing, "smtp_port": str(submission), "ssl_smtp": SSL[way]},

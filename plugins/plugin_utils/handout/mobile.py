@@ -18,7 +18,7 @@ from ..office.model import DeviceOwner
 from ..office.names import has_control
 from ..office.problem import Problem, printable, quoted
 from ..office.survey import Key
-from . import pages
+from . import page_input, pages
 from .links import Link, is_address, token
 
 PAGE = "index.html"
@@ -48,7 +48,7 @@ class Office(NamedTuple):
     settings: Settings
     signer: Signer | None
     profile_url: str
-    page: pages.Office
+    page: page_input.Office
     texts: Mapping[str, Any]
     to_pdf: Callable[[str], bytes] | None = None
     link: Link | None = None
@@ -137,7 +137,7 @@ def names(owner: DeviceOwner, office: Office) -> list[str]:
     return [*made, PAGE, *([_pdf(name)] if office.to_pdf else [])]
 
 
-def standing(owner: DeviceOwner, states: Mapping[Key, str]) -> list[pages.Computer]:
+def standing(owner: DeviceOwner, states: Mapping[Key, str]) -> list[page_input.Computer]:
     """How the person's computers stand. states: what is known of everybody's places, by address, machine and program."""
     mine = {account["address"] for account in owner["accounts"]}
     found = []
@@ -147,17 +147,17 @@ def standing(owner: DeviceOwner, states: Mapping[Key, str]) -> list[pages.Comput
             if machine == computer["machine"] and address in mine:
                 known.setdefault(program, []).append(state)
         ready = sorted(program for program, each in known.items() if all(state in READY for state in each))
-        how: pages.Standing
+        how: page_input.Standing
         programs, how = ready, "ready" if ready else ""
         if computer["platform"] == "windows":
             programs, how = computer["programs"] or [*pages.GUIDES], ""
         elif not ready and computer["platform"] == "macos" and all(state in DELIVERED for state in known.get("apple_mail", [""])):
             how = "delivered"
-        found.append(pages.Computer(machine=computer["machine"], platform=computer["platform"], programs=programs, standing=how))
+        found.append(page_input.Computer(machine=computer["machine"], platform=computer["platform"], programs=programs, standing=how))
     return found
 
 
-def files(owner: DeviceOwner, office: Office, computers: Sequence[pages.Computer], read: Callable[[str], bytes]) -> dict[str, bytes]:
+def files(owner: DeviceOwner, office: Office, computers: Sequence[page_input.Computer], read: Callable[[str], bytes]) -> dict[str, bytes]:
     """Everything for one person, name -> content.
 
     computers: as standing() gives them. read: gives what is now in a file of the person's folder, nothing if it is not there; a signature
@@ -165,8 +165,8 @@ def files(owner: DeviceOwner, office: Office, computers: Sequence[pages.Computer
     """
     accounts, devices, base = owner["accounts"], owner["devices"], folder(owner)
     made: dict[str, bytes] = {}
-    names: pages.Files = {}
-    codes: pages.Codes = {"ios": None, "android": []}
+    names: page_input.Files = {}
+    codes: page_input.Codes = {"ios": None, "android": []}
     for kind in PROFILES:
         if kind in devices:
             names[kind] = name = profile_file(base, kind)
@@ -182,13 +182,13 @@ def files(owner: DeviceOwner, office: Office, computers: Sequence[pages.Computer
     if "android" in devices:
         names["k9s"] = _k9s(base)
         made[names["k9s"]] = android.k9s(accounts)
-        scanned: list[pages.AndroidCode] = []
+        scanned: list[page_input.AndroidCode] = []
         for name, account in zip(_codes(owner), accounts, strict=True):
             pictures = qr.pictures(android.qr_text(account))
             made |= {f"{name}.svg": pictures.svg, f"{name}.png": pictures.png}
             scanned.append({"address": account["address"], "svg": pictures.svg.decode()})
         codes["android"] = scanned
-    recipient: pages.Recipient = {
+    recipient: page_input.Recipient = {
         "full_name": owner["full_name"],
         "accounts": accounts,
         "phones": [name for name in devices if name != "macos"],

@@ -18,7 +18,7 @@ from ..office.check import Machine, check_office
 from ..office.loaded import Office, find_machines, find_office, policy_of
 from ..office.model import DeviceOwner, device_owners
 from ..office.problem import Problem, merged, quoted
-from . import mobile, pages
+from . import mobile, page_input
 from .links import link_of
 
 # The pages' texts, a file for each language.
@@ -103,7 +103,7 @@ def prepare(
     if owners and paper != "none" and not (no_pdfs := pdf.missing()):
         office = office._replace(to_pdf=functools.partial(pdf.to_pdf, paper=paper))
     # An office without phones and Macs need not say anything; without somebody who helps, nobody gets a page then.
-    if not any(owner["devices"] for owner in owners) and not pages.has_contact(office.page["contact"]):
+    if not any(owner["devices"] for owner in owners) and not page_input.has_contact(office.page["contact"]):
         owners = []
     if owners or store.known or any(row["phones"] for row in loaded.rows):
         expected = {mobile.folder(owner): mobile.names(owner, office) for owner in owners}
@@ -126,13 +126,13 @@ def _office(
     page |= {"name": name, "signed": signer is not None, "contact": {key: arguments["contact"].get(key) or "" for key in CONTACT}}
     if arguments["logo"]:
         try:
-            page["logo"] = pages.logo_uri(read(folder / Path(arguments["logo"]).expanduser()))
+            page["logo"] = page_input.logo_uri(read(folder / Path(arguments["logo"]).expanduser()))
         except OSError as error:
             found.append(_wrong("logo", f"{folder / arguments['logo']}: {error.strerror}"))
         except ValueError as error:
             found.append(_wrong("logo", f"{folder / arguments['logo']} {error}"))
     found += more
-    for problem in pages.check_office(page):
+    for problem in page_input.check_office(page):
         found.append(problem._replace(field="mail_office" if problem.field == "name" else f"mobile_{problem.field}"))
     texts, unknown = texts_of(arguments["language"])
     found += unknown
