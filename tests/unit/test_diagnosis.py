@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ansible_collections.msp.charter_mail.plugins.module_utils.servers import verdicts
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.files.comparison import Finding
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.report import diagnosis
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report import diagnosis, server_steps
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.diagnosis_page import page
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.report.results import OUTCOMES
 
@@ -78,8 +78,8 @@ def test_the_failing_step_is_open_and_what_comes_after_it_was_not_reached() -> N
 
 def test_every_step_that_can_fail_is_one_of_the_tree() -> None:
     for security in ("tls", "starttls"):
-        assert {*verdicts.STEPS} - {"starttls"} <= {*diagnosis._ORDER[security]}
-    assert {*verdicts.STEPS} == {*diagnosis._TITLES} == {*diagnosis._SAYS}
+        assert {*verdicts.STEPS} - {"starttls"} <= {*server_steps._ORDER[security]}
+    assert {*verdicts.STEPS} == {*server_steps._TITLES} == {*server_steps._SAYS}
 
 
 def test_a_server_nobody_needs_is_no_problem() -> None:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from ansible_collections.msp.charter_mail.plugins.module_utils.servers import advice, verdicts
 from ansible_collections.msp.charter_mail.plugins.plugin_utils.office.probe_settings import check
-from ansible_collections.msp.charter_mail.plugins.plugin_utils.report import diagnosis
+from ansible_collections.msp.charter_mail.plugins.plugin_utils.report import server_steps
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -282,9 +282,9 @@ def test_no_step_is_well_that_was_not_seen_to_be(found: dict[str, Any]) -> None:
         "tls": (found["tls"] or {}).get("ok"),
         "certificate": found["verify"] and found["verify"]["chain_ok"] and found["verify"]["host_ok"],
     }
-    node = diagnosis._server({**whole, **judged, "endpoint": {**whole["endpoint"], "needed": True, "people": []}, "ms": 1})
+    node = server_steps.server_node({**whole, **judged, "endpoint": {**whole["endpoint"], "needed": True, "people": []}, "ms": 1})
     for step in node["steps"]:
-        name = next((name for name, title in diagnosis._TITLES.items() if title == step["title"]), None)
+        name = next((name for name, title in server_steps._TITLES.items() if title == step["title"]), None)
         if step["state"] == "ok" and name in seen:
             assert seen[name], (step, judged)
     if judged["verdict"] != "ok":

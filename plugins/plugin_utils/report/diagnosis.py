@@ -14,28 +14,12 @@ from ...module_utils.masking import mask
 from ..files.comparison import NAMES, Finding
 from ..office.problem import printable
 from .results import DOES, FAILED
+from .server_steps import node_of, sentence, server_node
 
 Node = dict[str, Any]
 
 SETTINGS = "settings"
 RUN = "run provision-mail.yml"
-_SERVICES = {"imap": "Receive (IMAP)", "pop": "Receive (POP)", "smtp": "Send"}
-_SECURITY = {"tls": "TLS", "starttls": "STARTTLS"}
-# The order of the steps of a server, for each kind of transport security.
-_ORDER = {
-    "tls": ("name", "connection", "tls", "certificate", "greeting", "auth", "login"),
-    "starttls": ("name", "connection", "greeting", "starttls", "tls", "certificate", "auth", "login"),
-}
-_TITLES = {
-    "name": "Name",
-    "connection": "Connection",
-    "greeting": "Greeting",
-    "starttls": "STARTTLS",
-    "tls": "TLS",
-    "certificate": "Certificate",
-    "auth": "Sign-in offered",
-    "login": "Signing in",
-}
 # What mail_files says of a file when it only looks -> state and words.
 _FILES = {
     "unchanged": ("ok", "as it should be"),
@@ -77,11 +61,11 @@ def machine(
     probe: what mail_probe returned, empty when it was left out; findings: of comparison.compare; written: what mail_files
     returned in check mode, None where it was not asked; unread: problems of mail_settings.
     """
-    servers = [_server(result) for result in probe.get("endpoints", [])]
+    servers = [server_node(result) for result in probe.get("endpoints", [])]
     if not servers:
-        servers = [_node("Servers", "skip", "Not looked at: mail_probe is false, or nobody here has mail.")]
+        servers = [node_of("Servers", "skip", "Not looked at: mail_probe is false, or nobody here has mail.")]
     if probe.get("smtp_choice"):
-        servers.append(_node("Port to send at", "warn", _sentence(probe["smtp_choice"])))
+        servers.append(node_of("Port to send at", "warn", sentence(probe["smtp_choice"])))
     settings = _settings(findings, written, unread)
     summary = _summary(probe.get("endpoints", []), settings)
     well = "nothing is wrong, see the notes" if settings["state"] == "warn" else "all is well"
@@ -177,127 +161,6 @@ def _branch(node: Mapping[str, Any], depth: int) -> Iterator[tuple[str, str]]:
                 yield from _branch(step, depth + 1)
 
 
-def _node(title: str, state: str, text: str = "", **more: Any) -> Node:
-    return {"title": title, "state": state, "text": text, **{key: value for key, value in more.items() if value}}
-
-
-def _server(result: Mapping[str, Any]) -> Node:
-    end = result["endpoint"]
-    verdict = result["verdict"]
-    state = "ok" if verdict == "ok" else "fail" if end["needed"] else "warn"
-    text = "" if verdict == "ok" else result["advice"]
-    if not end["needed"]:
-        text = f"{text} Nobody here uses this server now.".strip()
-    title = f"{_SERVICES[end['service']]}: {end['host']}:{end['port']} ({_SECURITY[end['security']]})"
-    order = _ORDER[end["security"]]
-    failing = order.index(result["step"]) if result["step"] in order else len(order)
-    steps = []
-    for number, step in enumerate(order):
-        said = _SAYS[step](result)
-        if step == "login" and not said:
-            continue
-        if number == failing:
-            steps.append(_node(_TITLES[step], state, said))
-        elif number > failing:
-            steps.append(_node(_TITLES[step], "skip", said or "not reached"))
-        else:
-            # What comes before the fault is well only where that was seen.
-            well = {True: "ok", False: "warn", None: "skip"}[result["steps"].get(step, True)]
-            steps.append(_node(_TITLES[step], well, said or ("not known" if well == "skip" else "")))
-    steps += [_node("Note", "warn", note) for note in result["notes"]]
-    return _node(title, state, text, verdict=verdict, column=f"{end['host']}:{end['port']}", facts=_facts(result), steps=steps)
-
-
-def _name(result: Mapping[str, Any]) -> str:
-    dns = result.get("dns") or {}
-    addresses = [*dns.get("a", []), *dns.get("aaaa", [])]
-    return f"{', '.join(addresses)} in {dns['ms']} ms" if addresses else str(dns.get("error") or "no answer")
-
-
-def _connection(result: Mapping[str, Any]) -> str:
-    return "; ".join(f"{each['ip']} {'open' if each['ok'] else each['error'] or 'no answer'} in {each['ms']} ms" for each in result["tcp"])
-
-
-def _greeting(result: Mapping[str, Any]) -> str:
-    said = [(result.get("greeting") or {}).get("text"), (result.get("broke") or {}).get("text")]
-    return printable("; then: ".join(filter(None, said)))
-
-
-def _starttls(result: Mapping[str, Any]) -> str:
-    found = result.get("starttls")
-    if not found:
-        return ""
-    if found["offered"] is False:
-        return "not offered"
-    offered = "offered" if found["offered"] else "not known whether offered"
-    return f"{offered} and taken" if found["accepted"] else printable(f"{offered}, then: {found['text'] or 'no answer'}")
-
-
-def _tls(result: Mapping[str, Any]) -> str:
-    tls = result.get("tls") or {}
-    if tls.get("ok"):
-        return f"{tls['version']}, {tls['cipher']}"
-    return printable(str(tls.get("error") or ""))
-
-
-def _certificate(result: Mapping[str, Any]) -> str:
-    found = result.get("certificate") or {}
-    until = f", valid until {_day(found['not_after'])}" if found.get("not_after") else ""
-    return f"from {printable(found['issuer'])}{until}" if found.get("issuer") else ""
-
-
-def _auth(result: Mapping[str, Any]) -> str:
-    auth = result.get("auth") or {}
-    refused = auth.get("refused_before")
-    before = "" if refused is None else "; refused before TLS" if refused else "; taken before TLS"
-    return ", ".join(auth["after"]) + before if auth.get("after") else ""
-
-
-def _login(result: Mapping[str, Any]) -> str:
-    words = {True: "let in", False: "rejected", None: "not known"}
-    tries = result.get("logins", [])
-    return "; ".join(f"{each['username']} {words[each['ok']]}{'' if each['ok'] else ': ' + printable(each['text'])}" for each in tries)
-
-
-_SAYS = {
-    "name": _name,
-    "connection": _connection,
-    "greeting": _greeting,
-    "starttls": _starttls,
-    "tls": _tls,
-    "certificate": _certificate,
-    "auth": _auth,
-    "login": _login,
-}
-
-
-def _facts(result: Mapping[str, Any]) -> dict[str, str]:
-    """What a technician passes on to the provider or the maker of the firewall."""
-    found, verify = result.get("certificate") or {}, result.get("verify") or {}
-    offered = result.get("capabilities") or {}
-    yes: dict[bool | None, str] = {True: "yes", False: "no"}
-    lists, compared = verify.get("lists") or {}, {**yes, None: "not compared"} if verify else {}
-    facts = {
-        "Certificate of": found.get("subject"),
-        "Names in it": ", ".join(found.get("names") or []),
-        "Issued by": found.get("issuer"),
-        "SHA-256": found.get("sha256"),
-        "Trusted by this machine": yes.get(verify.get("chain_ok")),
-        "Authority in the distribution's own list": compared.get(lists.get("distribution")),
-        "Authority in Thunderbird's own list": compared.get(lists.get("thunderbird")),
-        "Authority in Thunderbird's policies": yes.get(lists.get("policies")),
-        "Certificates sent": (found.get("chain") or {}).get("sent"),
-        "Certificate left out": (found.get("chain") or {}).get("lacks"),
-        "Trusted by strict programs": yes.get(verify.get("strict_ok")),
-        "Has the server's name": yes.get(verify.get("host_ok")),
-        "Offered before TLS": ", ".join(offered.get("before") or []),
-        "Offered inside TLS": ", ".join(offered.get("after") or []),
-        "Used by": ", ".join(result["endpoint"]["people"]),
-        "Took": f"{result['ms']} ms",
-    }
-    return {name: printable(str(value), 300) for name, value in facts.items() if value}
-
-
 def _settings(findings: Sequence[Finding], written: Mapping[str, Any] | None, unread: Sequence[Mapping[str, Any]]) -> Node:
     """What is configured, against what should be."""
     steps = []
@@ -308,25 +171,25 @@ def _settings(findings: Sequence[Finding], written: Mapping[str, Any] | None, un
             continue  # said below, with what to do about it
         more = _remedy(found, files) if found.state in ("differs", "missing") else ""
         state = {"ok": "ok", "differs": "fail", "unreadable": "fail"}.get(found.state, "warn")
-        step = _node(f"{found.address} ({found.login})", state, f"{found.what}{more}.")
+        step = node_of(f"{found.address} ({found.login})", state, f"{found.what}{more}.")
         # A mailbox that is not there at all is missing for receiving and for sending.
         steps += [step] if step not in steps else []
     if why := _not_looked_at(written):
-        steps.append(_node("Files of the programs", "fail", why))
+        steps.append(node_of("Files of the programs", "fail", why))
     for entry in files:
         state, said = _FILES[entry["state"]]
         more = f" ({entry['message'].rstrip('.')})" if entry.get("message") and state != "ok" else ""
-        steps.append(_node(entry["dest"], state, f"{said}{more}."))
+        steps.append(node_of(entry["dest"], state, f"{said}{more}."))
     told = {(found.login, found.program) for found in findings if found.state == "unreadable"}
     for entry in unread:
         if entry["file"] and (entry["login"], entry["program"]) not in told:
-            steps.append(_node(entry["file"], "warn", f"{entry['message']}."))
+            steps.append(node_of(entry["file"], "warn", f"{entry['message']}."))
     worst = next((state for state in _WORST if any(step["state"] == state for step in steps)), "skip")
     wrong = sum(step["state"] == "fail" for step in steps)
     text = {"fail": f"{wrong} of {len(steps)} are not as they should be, or not known.", "skip": "There are none to look at."}.get(
         worst, ""
     )
-    return _node("Settings", worst, text, column=SETTINGS, verdict="wrong" if worst == "fail" else "ok" if steps else "", steps=steps)
+    return node_of("Settings", worst, text, column=SETTINGS, verdict="wrong" if worst == "fail" else "ok" if steps else "", steps=steps)
 
 
 def _remedy(found: Finding, files: Sequence[Mapping[str, Any]]) -> str:
@@ -347,7 +210,7 @@ def _not_looked_at(result: Mapping[str, Any] | None) -> str:
     if result is None or result.get("skipped"):
         return "They were not looked at."
     if result.get("failed") and not any(entry["state"] in FAILED for entry in result.get("files", [])):
-        return f"They could not be looked at: {_sentence(str(result.get('msg') or 'no reason was given'))}"
+        return f"They could not be looked at: {sentence(str(result.get('msg') or 'no reason was given'))}"
     return "" if "files" in result else "What was found of them is not known."
 
 
@@ -361,14 +224,3 @@ def _summary(results: Iterable[Mapping[str, Any]], settings: Node) -> str:
     if settings["state"] == "fail":
         parts.append("settings are not as they should be, or not known")
     return "; ".join(parts)
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:].rstrip(".") + "."
-
-
-def _day(seconds: int) -> str:
-    try:
-        return datetime.datetime.fromtimestamp(seconds, datetime.UTC).date().isoformat()
-    except (OverflowError, ValueError, OSError):
-        return "an unknown day"
