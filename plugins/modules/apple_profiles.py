@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # Copyright: charter-mail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Target half of apple_profiles. The options are those of the action plugin, which reads the profiles; this half asks the Mac."""
+"""Documentation. The half on the controller is plugins/action/apple_profiles.py, the one on machines _apple_profiles.py beside this."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # Copyright: charter-mail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a machine knows of people and mail programs. Changes nothing."""
+"""Documentation. The half on the controller is plugins/action/mail_facts.py, the one on machines _mail_facts.py beside this."""
 
 from __future__ import annotations
 

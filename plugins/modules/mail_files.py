@@ -1,8 +1,7 @@
 #!/usr/bin/python
 # Copyright: charter-mail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Target half of mail_files. The options are those of the action plugin, which renders and packs; this half only
-unpacks."""
+"""Documentation. The half on the controller is plugins/action/mail_files.py, the one on machines _mail_files.py beside this."""
 
 from __future__ import annotations
 

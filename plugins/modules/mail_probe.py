@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # Copyright: charter-mail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Target half of mail_probe. The documented options are those of the action plugin, which knows the office; this half looks."""
+"""Documentation. The half on the controller is plugins/action/mail_probe.py, the one on machines _mail_probe.py beside this."""
 
 from __future__ import annotations
 

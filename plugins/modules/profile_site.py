@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Target half of profile_site. The options are those of the action plugin, which reads the profiles."""
+"""Documentation. The half on the controller is plugins/action/profile_site.py, the one on machines _profile_site.py beside this."""
 
 from __future__ import annotations
 
