@@ -99,12 +99,12 @@ def prepare(
     if not problems and not loaded.rows and not owners and store.known:
         wrong.append(f"the staff sheet names nobody, but {store.dest} has the files of an earlier run; who left gets state absent")
     office, found = _office(arguments, policy.organization, loaded.folder or Path.cwd(), read, now)
-    paper, no_pdfs = arguments["paper"], ""
-    if owners and paper != "none" and not (no_pdfs := pdf.missing()):
-        office = office._replace(to_pdf=functools.partial(pdf.to_pdf, paper=paper))
     # An office without phones and Macs need not say anything; without somebody who helps, nobody gets a page then.
     if not any(owner["devices"] for owner in owners) and not page_input.has_contact(office.page["contact"]):
         owners = []
+    paper, no_pdfs = arguments["paper"], ""
+    if owners and paper != "none" and not (no_pdfs := pdf.missing()):
+        office = office._replace(to_pdf=functools.partial(pdf.to_pdf, paper=paper))
     if owners or store.known or any(row["phones"] for row in loaded.rows):
         expected = {mobile.folder(owner): mobile.names(owner, office) for owner in owners}
         expected |= {"": [MANIFEST], mobile.MDM: mobile.mdm_names(owners, office)}
