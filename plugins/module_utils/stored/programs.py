@@ -122,7 +122,7 @@ def version_in(text: str) -> Optional[str]:
 
 def _ask(command: List[str]) -> Optional[str]:
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # pylint: disable=ansible-bad-function  # run_command has no limit, and is root
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
