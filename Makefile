@@ -78,30 +78,20 @@ there:
 
 #: This project
 
-# $(call part,2,unit): says which part of `make test` begins.
+# $(call part,3,newest fleet): says which part of `make test` begins, and does the targets side by side; what each says comes when it has
+# ended, and meanwhile, by file descriptor 3, how far the fleet is.
 define part
-@echo; echo "make test, part $(1) of $(PARTS): $$(sed -n 's/^$(2):.*## //p' Makefile)"
-@$(MAKE) --no-print-directory $(2)
+@echo; echo "make test, part $(1) of 3: $(2)"
+@exec 3>&1; $(MAKE) --no-print-directory $(if $(word 2,$(2)),--jobs=2 --output-sync=recurse) $(2)
 endef
 
 .PHONY: test
-ifeq ($(FLEET),no)
-test: PARTS = 4
-test: ## everything that proves this tree; FLEET=no leaves the containers out
-	$(call part,1,lint)
-	$(call part,2,judges)
-	$(call part,3,unit)
-	$(call part,4,newest)
-	@echo "FLEET=no: the container scenarios were left out on purpose; no real server and no real mail program took part."
-else
-test: PARTS = 5
-test: packages
-	$(call part,1,lint)
-	$(call part,2,judges)
-	$(call part,3,unit)
-	@echo; echo "make test, parts 4 and 5 of 5, side by side: the newest ansible-core and the fleet. Each prints what it has to say when it has ended."
-	@exec 3>&1; $(MAKE) --no-print-directory --jobs=2 --output-sync=recurse newest fleet
-endif
+test: $(if $(filter no,$(FLEET)),,packages) ## everything that proves this tree; FLEET=no leaves the containers out
+	$(call part,1,lint judges)
+	$(call part,2,unit)
+	$(call part,3,newest $(if $(filter no,$(FLEET)),,fleet))
+	@test "$(FLEET)" != no || \
+	echo "FLEET=no: the container scenarios were left out on purpose; no real server and no real mail program took part."
 
 .PHONY: packages
 packages: ## install the Debian packages of bindep.txt that are missing
