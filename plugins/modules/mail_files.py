@@ -122,11 +122,13 @@ options:
         choices: [remove, keep]
         default: remove
       whole:
-        description: >-
-          For strategy V(keys), whether the file is there for the accounts alone and has a name that nobody else gives, as one with
-          V({key}) in it. Then it goes with them, whatever the program has put into it besides.
-        type: bool
-        default: false
+        description:
+          - For strategy V(keys), what goes with our keys, whatever the program has put into it besides. A copy is kept.
+          - V(file) is for one that is there for an account alone and has a name that nobody else gives, as one with V({key}) in it.
+          - V(sections) is for sections whose names nobody else gives.
+        type: str
+        choices: ["", file, sections]
+        default: ""
       sensitive:
         description: The content is a secret. It shows in no diff, and no plain hash and no backup of it is kept.
         type: bool

@@ -398,7 +398,7 @@ def test_who_came_and_who_left_is_told_of_a_file_that_people_share(office: Offic
 
 
 def test_a_file_that_is_there_for_an_account_alone_goes_with_what_the_program_put_into_it(office: Office) -> None:
-    source = item(".sources/key.source", "[Data Source]\nEnabled=true\n[Security]\nMethod=tls\n", strategy="keys", whole=True)
+    source = item(".sources/key.source", "[Data Source]\nEnabled=true\n[Security]\nMethod=tls\n", strategy="keys", whole="file")
     assert office.one(source) == ("created", True)
     path = office.home(".sources/key.source")
     path.write_text("[Data Source]\nEnabled=true\nParent=\n\n[Refresh]\nIntervalMinutes=5\n\n[Security]\nMethod=none\n")
@@ -411,3 +411,20 @@ def test_a_file_that_is_there_for_an_account_alone_goes_with_what_the_program_pu
     assert office.both() == [("/home/jane/.sources/key.source", "removed", True)]
     kept = [copy.read_text() for copy in office.backups.rglob("*") if copy.is_file()]
     assert not path.exists() and any("IntervalMinutes=5" in text for text in kept)
+
+
+def test_a_section_that_is_there_for_an_account_alone_goes_with_what_the_program_put_into_it(office: Office) -> None:
+    both = "[Account: 7001]\naddress=a@example.org\n\n[Account: 7002]\naddress=b@example.org\n"
+    office.home(".claws").write_text("[Account: 1]\naddress=own@example.net\n")
+    rows = {"strategy": "keys", "whole": "sections"}
+    assert office.one(item(".claws", both, **rows)) == ("pending", True)
+    written = office.home(".claws").read_text()
+    office.home(".claws").write_text(
+        written.replace("address=a@", "signature=mine\naddress=a@").replace("address=b@", "colour=2\naddress=b@")
+    )
+    assert office.one(item(".claws", both.partition("\n\n")[0] + "\n", **rows))[1]
+    assert office.home(".claws").read_text() == (
+        "[Account: 1]\naddress=own@example.net\n\n[Account: 7001]\nsignature=mine\naddress=a@example.org\n"
+    )
+    assert office.both() == [("/home/jane/.claws", "removed", True)]
+    assert office.home(".claws").read_text() == "[Account: 1]\naddress=own@example.net\n"

@@ -125,13 +125,14 @@ def merge(
     ours: Keys,
     before: Optional[Dict[str, List[str]]] = None,
     equals: str = "=",
+    whole: bool = False,
 ) -> Merged:
     """Put our keys into ``text`` and take out those we put there before and no longer want.
 
     A key that already has our value keeps its line to the byte. A key that is there twice gets our value in both
     places, because programs differ in which one counts. The sign between key and value is the file's own, ``equals``
     in a file without keys. New keys go to the end of their section, new sections to the end of the file after one
-    blank line. A section that we had keys in goes, with that blank line, once it is empty.
+    blank line. A section that we had keys in goes, with that blank line, once it is empty; with ``whole`` at once, whatever is in it.
 
     Raises NotUnderstood when ``text`` does not parse; nothing is guessed then.
     """
@@ -140,7 +141,7 @@ def merge(
     newline = next((line.end for line in lines if line.end), "\n")
     equals = _sign(lines) or equals
     lines = _enforce(lines, ours, before or {})
-    lines = _drop_empty(lines, ours, before or {})
+    lines = _drop(lines, ours, before or {}, whole)
     lines = _add(lines, ours, equals, newline)
     return Merged(bom + "".join(line.text + line.end for line in lines), not any(line.text.strip() for line in lines))
 
@@ -210,15 +211,15 @@ def _enforce(lines: List[_Line], ours: Keys, before: Dict[str, List[str]]) -> Li
     return kept
 
 
-def _drop_empty(lines: List[_Line], ours: Keys, before: Dict[str, List[str]]) -> List[_Line]:
+def _drop(lines: List[_Line], ours: Keys, before: Dict[str, List[str]], whole: bool) -> List[_Line]:
     kept: List[_Line] = []
     for start, end in _spans(lines):
         head, below = lines[start], lines[start + 1 : end]
         ours_alone = head.kind == "head" and head.section in before and not ours.get(head.section)
-        if ours_alone and not any(line.text.strip() for line in below):
+        if ours_alone and (whole or not any(line.text.strip() for line in below)):
             if kept and not kept[-1].text.strip():
                 kept.pop()
-            kept += below
+            kept += [] if whole else below
         else:
             kept += lines[start:end]
     return kept

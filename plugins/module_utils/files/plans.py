@@ -191,11 +191,11 @@ def _plan_keys(plan: Plan, record: Record, item: Item, job: Job) -> None:
     before: Dict[str, List[str]] = (old or {}).get("keys", {})
     try:
         text = found.content.decode("utf-8") if found is not None else ""
-        # A file that is there for the accounts alone has a name that nobody else gives: what is in it was put there by us.
-        first = [] if item.get("whole") else [name for name in _first_theirs(ours, text) if name not in before]
+        # A file that is there for an account alone has a name that nobody else gives: what is in it was put there by us.
+        first = [] if item.get("whole") == "file" else [name for name in _first_theirs(ours, text) if name not in before]
         theirs = [] if job.take_over else first
         ours = {name: keys for name, keys in ours.items() if name not in theirs}
-        merged = keyfile.merge(text, ours, before, equals)
+        merged = keyfile.merge(text, ours, before, equals, item.get("whole") == "sections")
         there = store.digest(keys_digest(keyfile.present(text, before)), (old or {}).get("salt"))
     except (keyfile.NotUnderstood, UnicodeDecodeError) as error:
         reason = str(error) if isinstance(error, keyfile.NotUnderstood) else "it is not UTF-8 text"
@@ -210,7 +210,7 @@ def _plan_keys(plan: Plan, record: Record, item: Item, job: Job) -> None:
             return
     record["keys"] = keyfile.names(ours)
     record["desired"] = record["written"] = store.digest(keys_digest(listed(ours)), record.get("salt"))
-    record["created"] = found is None or bool(item.get("whole")) or bool(old is not None and old.get("created", True))
+    record["created"] = found is None or item.get("whole") == "file" or bool(old is not None and old.get("created", True))
     taken = sorted(set((old or {}).get("taken", [])) | set(first)) if job.take_over else (old or {}).get("taken", [])
     if taken:
         record["taken"] = taken

@@ -56,7 +56,7 @@ def plan_removal(plan: Plan, record: Record, job: Job) -> None:
 def _plan_keys_removal(plan: Plan, old: Record, found: paths.Found, job: Job) -> None:
     try:
         text = found.content.decode("utf-8")
-        result = keyfile.merge(text, {}, old.get("keys", {})).text
+        result = keyfile.merge(text, {}, old.get("keys", {}), whole=old.get("whole") == "sections").text
         before = job.attic.original(plan.relative) if old.get("taken") else None
         if before is not None:
             result = keyfile.restore(result, before[1].content.decode("utf-8"), old["taken"])
@@ -64,7 +64,7 @@ def _plan_keys_removal(plan: Plan, old: Record, found: paths.Found, job: Job) ->
     except (keyfile.NotUnderstood, UnicodeDecodeError):
         plan.stop("conflict", "our keys stay in it, because it can no longer be understood")
         return
-    empty = bool(old.get("whole")) or not result.strip("\ufeff \t\r\n") and bool(old.get("created", True))
+    empty = old.get("whole") == "file" or not result.strip("\ufeff \t\r\n") and bool(old.get("created", True))
     plan.act = result != text or empty
     plan.target = None if empty else result.encode("utf-8")
     plan.keep = "newest" if plan.act else ""

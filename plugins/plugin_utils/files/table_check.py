@@ -19,7 +19,7 @@ _DEFAULTS: dict[str, Any] = {
     "dir_mode": None,
     "strategy": "replace",
     "when_empty": "remove",
-    "whole": False,
+    "whole": "",
     "sensitive": False,
     "running": [],
     "aside": False,
@@ -36,6 +36,7 @@ _CHOICES = {
     "scope": ("person", "account", "machine", "domain"),
     "strategy": ("replace", "keys", "once"),
     "when_empty": ("remove", "keep"),
+    "whole": ("", "file", "sections"),
 }
 
 _REQUIRED = ("program", "dest")
@@ -133,7 +134,7 @@ def _details(row: dict[str, Any]) -> list[str]:
             wrong.append(f'{key} {row[key]!r} must be an octal number in quotes, like "0600"')
         else:
             row[key] = row[key].zfill(4)
-    wrong += [f"{key} must be true or false" for key in ("whole", "sensitive", "aside") if not isinstance(row[key], bool)]
+    wrong += [f"{key} must be true or false" for key in ("sensitive", "aside") if not isinstance(row[key], bool)]
     if not isinstance(row["running"], list) or not all(isinstance(name, str) and name for name in row["running"]):
         wrong.append("running must be a list of process names")
     wrong += _neighbour_problems(row, personal)
