@@ -78,18 +78,16 @@ there:
 
 #: This project
 
-# $(call part,3,newest fleet): says which part of `make test` begins, and does the targets side by side; what each says comes when it has
-# ended, and meanwhile, by file descriptor 3, how far the fleet is.
+# $(call part,2,unit fleet): says which part of `make test` begins, and does the targets, two at a time: most of them wait now and then.
 define part
-@echo; echo "make test, part $(1) of 3: $(2)"
-@exec 3>&1; $(MAKE) --no-print-directory $(if $(word 2,$(2)),--jobs=2 --output-sync=recurse) $(2)
+@echo; echo "make test, part $(1) of 2: $(2)"
+@$(MAKE) --no-print-directory --jobs=2 $(2)
 endef
 
 .PHONY: test
 test: $(if $(filter no,$(FLEET)),,packages) ## everything that proves this tree; FLEET=no leaves the containers out
 	$(call part,1,lint judges)
-	$(call part,2,unit)
-	$(call part,3,newest $(if $(filter no,$(FLEET)),,fleet))
+	$(call part,2,unit $(if $(filter no,$(FLEET)),,fleet) newest)
 	@test "$(FLEET)" != no || \
 	echo "FLEET=no: the container scenarios were left out on purpose; no real server and no real mail program took part."
 
@@ -123,7 +121,9 @@ NEWER = $(shell for p in python3.14 python3.13 python3.12 $(wildcard $(HOME)/.py
 newest: .venv/dev ## the tests of Ansible again, with the newest ansible-core that runs here
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 12))'; then echo "The newest ansible-core is the one in .venv."; \
 	elif [ -z "$(NEWER)" ]; then echo "No Python 3.12 or later is here: nothing was tested with the newest ansible-core."; \
-	else $(MAKE) --no-print-directory .venv-newest/dev && PATH="$(CURDIR)/.venv-newest/bin:$$PATH" pytest -q tests/integration $(ONCE); fi
+	else $(MAKE) --no-print-directory .venv-newest/dev && mkdir -p build && echo "newest: begins; what it says comes when it has ended" && \
+	{ PATH="$(CURDIR)/.venv-newest/bin:$$PATH" pytest -q tests/integration $(ONCE) >build/newest.log 2>&1; state=$$?; \
+	cat build/newest.log; exit $$state; }; fi
 
 .PHONY: judges
 judges: .venv/dev collection ## Ansible's own judges: ansible-test sanity with the oldest and newest core here, antsibull-docs, galaxy-importer
