@@ -126,8 +126,12 @@ def test_a_program_is_asked_without_rights_and_not_forever(monkeypatch: pytest.M
         program.chmod(0o755)
         monkeypatch.setenv("SECRET", "x")
         uid = os.geteuid() or pwd.getpwnam("nobody").pw_uid
-        assert programs.look("mbsync", "linux") == {"installed": True, "version": f"1.{uid}.0", "path": str(program)}
+        assert programs.look("mbsync", "linux", command="mbsync --version") == {"installed": True, "version": f"1.{uid}.0", "path": str(program)}
         monkeypatch.setattr(programs, "SECONDS", 0.5)
         program.write_text("#!/bin/sh\nexec sleep 60\n")
-        assert programs.look("mbsync", "linux")["version"] is None
-    assert programs.look("aerc-that-is-not-there", "linux")["installed"] is False
+        assert programs.look("mbsync", "linux", command="mbsync --version")["version"] is None
+        # What opens a window is not asked.
+        program.write_text("#!/bin/sh\necho 1.5 && touch $0.started\n")
+        assert programs.look("mbsync", "linux", command="mbsync") == {"installed": True, "version": None, "path": str(program)}
+        assert [path.name for path in Path(folder).iterdir()] == ["mbsync"]
+    assert programs.look("aerc", "linux", command="aerc-that-is-not-there -v")["installed"] is False
