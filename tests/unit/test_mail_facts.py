@@ -126,7 +126,8 @@ def test_a_program_is_asked_without_rights_and_not_forever(monkeypatch: pytest.M
         program.chmod(0o755)
         monkeypatch.setenv("SECRET", "x")
         uid = os.geteuid() or pwd.getpwnam("nobody").pw_uid
-        assert programs.look("mbsync", "linux", command="mbsync --version") == {"installed": True, "version": f"1.{uid}.0", "path": str(program)}
+        found = {"installed": True, "version": f"1.{uid}.0", "path": str(program)}
+        assert programs.look("mbsync", "linux", command="mbsync --version") == found
         monkeypatch.setattr(programs, "SECONDS", 0.5)
         program.write_text("#!/bin/sh\nexec sleep 60\n")
         assert programs.look("mbsync", "linux", command="mbsync --version")["version"] is None
