@@ -141,7 +141,8 @@ golden: .venv/dev ## write the golden files anew; read the difference before you
 	$(RUN) GOLDEN_UPDATE=1 pytest -q tests/golden
 
 .PHONY: fleet
-fleet: packages .venv/dev ## the container scenarios: real servers, real mail programs, over SSH (JOBS=3 at a time)
+fleet: .venv/dev ## the container scenarios: real servers, real mail programs, over SSH (JOBS=3 at a time)
+	@sh tests/install_bindep.sh
 	$(RUN) molecule/shared/scenarios.sh
 
 .PHONY: bench

@@ -74,3 +74,17 @@ def test_claws_mail_signs_in_and_sends() -> None:
         assert set(accounts) == {mine.address for mine in fleet.boxes_of(box.machine, box.login) if fleet.uses(mine, "claws")}
         assert {**accounts[box.address], **claws_account(box)} == accounts[box.address]
         assert fleet.delivered(box, line)["From"].addresses[0].addr_spec == box.address
+
+
+def test_own_accounts_stay_as_they_are() -> None:
+    """One of Evolution's, of which it knows no more than its name, and one of Claws Mail's, the first that a person makes."""
+    box = next(box for box in fleet.MAILBOXES if fleet.uses(box, "evolution") and fleet.uses(box, "claws"))
+    source, accounts = ".config/evolution/sources/own.source", ".claws-mail/accountrc"
+    own = "\n[Account: 1]\naccount_name=own\naddress=own@example.net\nprotocol=0\n"
+    ours = fleet.run(box, f"cat {accounts}")
+    fleet.run(box, f"printf '[Data Source]\\nDisplayName=Own\\nEnabled=false\\n' >{source}; cat >>{accounts}", own)
+    kept = fleet.run(box, f"cat {source} {accounts}")
+    shown = fleet.play("provision_mail", "--limit", box.machine)
+    assert fleet.place(box.machine, box.address, "claws") == ("prepared", "unchanged"), shown
+    assert fleet.run(box, f"cat {source} {accounts}") == kept and kept.endswith(ours + own)
+    fleet.run(box, f"rm {source}; cat >{accounts}", ours)
