@@ -113,7 +113,7 @@ unit: .venv/dev ## unit, golden, contract, browser and integration tests, with t
 # PATH, the tests in which Ansible has a part are run again with it. Not those that only ask what a machine or a server does, and not those
 # in which Ansible does what it does in others: test_office, test_screen and test_mail_files start every playbook and plugin.
 ONCE = $(patsubst %,--ignore=tests/integration/test_%.py,authorities firewall_nft mail_files_faults mail_files_people \
-	mail_probe mail_settings_people profile_site default_sender office_folder one_round_trip report)
+	mail_probe mail_settings_people profile_site default_sender mac mobile office_folder one_round_trip report)
 NEWER = $(shell for p in python3.14 python3.13 python3.12 $(wildcard $(HOME)/.pyenv/versions/3.1[2-9]*/bin/python3); do \
 	"$$p" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1 && echo "$$p"; done | tail -n 1)
 

@@ -66,7 +66,12 @@ def claws(home: Path, display: str, *arguments: str) -> subprocess.Popen[bytes]:
 
 def main() -> None:
     request = json.load(sys.stdin)
-    home = Path(tempfile.mkdtemp())
+    # The passwords go with the copy.
+    with tempfile.TemporaryDirectory() as name:
+        json.dump(work(Path(name), request["passwords"], request["subject"]), sys.stdout)
+
+
+def work(home: Path, passwords: dict[str, str], subject: str) -> dict[str, dict[str, str]]:
     folder = home / ".claws-mail"
     shutil.copytree(Path.home() / ".claws-mail", folder)
     queue = home / "Mail/queue"
@@ -75,9 +80,9 @@ def main() -> None:
     text = (folder / "accountrc").read_text(encoding="utf-8")
     for place, (address, account) in enumerate(accounts(folder).items(), 1):
         head = f"[{account.name}]\n"
-        text = text.replace(head, f"{head}password={request['passwords'][address]}\n")
+        text = text.replace(head, f"{head}password={passwords[address]}\n")
         number = account.name.removeprefix("Account: ")
-        queued = QUEUED.format(address=address, server=account["smtp_server"], number=number, subject=request["subject"])
+        queued = QUEUED.format(address=address, server=account["smtp_server"], number=number, subject=subject)
         (queue / str(place)).write_text(queued, encoding="utf-8")
     (folder / "accountrc").write_text(text, encoding="utf-8")
     screen = subprocess.Popen(["Xvfb", "-displayfd", "1", "-nolisten", "tcp"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -93,7 +98,7 @@ def main() -> None:
     finally:
         screen.terminate()
         screen.wait()
-    json.dump({address: dict(account) for address, account in accounts(folder).items()}, sys.stdout)
+    return {address: dict(account) for address, account in accounts(folder).items()}
 
 
 if __name__ == "__main__":

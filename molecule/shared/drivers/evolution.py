@@ -89,8 +89,12 @@ def tried(work: Any, *arguments: Any) -> str:
 def main() -> None:
     request = json.load(sys.stdin)
     Session.passwords, subject = request["passwords"], request["subject"]
-    Camel.init(tempfile.mkdtemp(), True)
-    folder = tempfile.mkdtemp()
+    with tempfile.TemporaryDirectory() as folder:
+        json.dump(accounts(folder, subject), sys.stdout)
+
+
+def accounts(folder: str, subject: str) -> list[dict[str, Any]]:
+    Camel.init(folder, True)
     session = Session(user_data_dir=folder, user_cache_dir=folder)
     session.set_online(True)
     registry = EDataServer.SourceRegistry.new_sync(None)
@@ -124,7 +128,7 @@ def main() -> None:
                 "sent": tried(send),
             }
         )
-    json.dump(found, sys.stdout)
+    return found
 
 
 if __name__ == "__main__":
