@@ -84,16 +84,7 @@ def main() -> None:
             "directories": {"type": "dict", "default": {}},
             "root": {"type": "str", "default": ""},
             "platform": {"type": "str", "choices": ["linux", "macos", "windows"], "default": "linux"},
-            # As for mail_probe.
-            "probe": {
-                "type": "dict",
-                "options": {
-                    "endpoints": {"type": "list", "elements": "dict", "required": True},
-                    "interceptors": {"type": "list", "elements": "dict", "required": True},
-                    "timeout": {"type": "float", "required": True},
-                    "logins": {"type": "str", "no_log": True},
-                },
-            },
+            "probe": {"type": "dict", "options": probe.SPEC},
         },
         supports_check_mode=True,
     )

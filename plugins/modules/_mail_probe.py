@@ -26,9 +26,9 @@ options:
   timeout:
     description: Seconds for all servers together.
     type: float
-    default: 20.0
+    required: true
   logins:
-    description: Names and passwords to try, packed so that a password that is a common word is not cut out of everything that is returned.
+    description: Names and passwords to try, packed.
     type: str
 """
 
@@ -45,16 +45,7 @@ from ansible_collections.msp.charter_mail.plugins.module_utils.servers import di
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "endpoints": {"type": "list", "elements": "dict", "required": True},
-            "interceptors": {"type": "list", "elements": "dict", "required": True},
-            "timeout": {"type": "float", "default": 20.0},
-            # A parcel, so that a password that happens to be a common word is not cut out of everything that is returned.
-            "logins": {"type": "str", "no_log": True},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=probe.SPEC, supports_check_mode=True)
     unknown = sorted({str(each.get("service")) for each in module.params["endpoints"]} - set(dialogs.DIALOGS))
     if unknown:
         module.fail_json(msg="endpoints: service %s is none of %s" % (unknown[0], ", ".join(sorted(dialogs.DIALOGS))))

@@ -176,6 +176,23 @@ reachability_interceptors:
     assert unknown.row('group_vars/all.yml: mail_provider: "chartr" is not a provider; did you mean charter?')
 
 
+def test_a_library_that_is_missing_is_one_sentence(office: Path, tmp_path: Path) -> None:
+    """As where the collection was installed without its requirements."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "from importlib.machinery import PathFinder\n"
+        "find = PathFinder.find_spec\n"
+        "gone = ('segno', 'xlsxwriter')\n"
+        "PathFinder.find_spec = lambda name, *given: None if name.partition('.')[0] in gone else find(name, *given)\n"
+    )
+    without = {"PYTHONPATH": str(tmp_path)}
+    how = "this computer: has no Python library {0}; install it where ansible-playbook is: python -m pip install {0}"
+    run = play("provision-mail.yml", "-i", office, cwd=tmp_path, env=without)
+    assert run.code == 2 and run.row(how.format("segno")), run.out
+    assert "Traceback" not in run.out and not office.with_name(f"{office.name}.machines").exists()
+    new = play("playbooks/new_office.yml", "-e", "office=new", cwd=tmp_path, env=without)
+    assert new.code == 2 and how.format("xlsxwriter") in new.out and "Traceback" not in new.out, new.out
+
+
 def test_everything_that_can_be_known_is_said_before_the_first_machine(office: Path) -> None:
     """Of people, phones, the web server for profiles and every role; also by the preview, and of machines that --limit leaves out."""
     with (office / "hosts.yml").open("a", encoding="utf-8") as hosts:

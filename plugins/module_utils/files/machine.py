@@ -12,7 +12,7 @@ import itertools
 import os
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from ansible_collections.msp.charter_mail.plugins.module_utils.files import backups, keyfile, paths, persons, plan, plans, store, units
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import backups, keyfile, paths, persons, plan, store, units
 from ansible_collections.msp.charter_mail.plugins.module_utils.files import payload as parcel
 
 Result = Dict[str, Any]
@@ -86,12 +86,12 @@ class Machine:
         self.store = open_store(options.root, options.platform)
         self.files: List[Result] = [] if files is None else files
         self.diff: List[Dict[str, str]] = []
-        self._before: Dict[str, plans.Record] = {}  # what earlier runs remembered, by dest
-        self._records: Dict[str, Optional[plans.Record]] = {}  # what is remembered of each file, None: no longer
+        self._before: Dict[str, plan.Record] = {}  # what earlier runs remembered, by dest
+        self._records: Dict[str, Optional[plan.Record]] = {}  # what is remembered of each file, None: no longer
         self._order: List[str] = []  # dest of all of them, in the order of writing
         self._silent: Set[str] = set()  # logins whose home does not answer
 
-    def apply(self, files: List[plans.Item]) -> None:
+    def apply(self, files: List[plan.Item]) -> None:
         """Write, remove, remember. Outcomes are in ``files``, diffs in ``diff`` afterwards. Raises store.StoreError."""
         options = self.options
         if options.root and not options.check and files:
@@ -144,7 +144,7 @@ class Machine:
         self.files.extend(result["files"])
         self.diff.extend(result["diff"])
 
-    def _remember(self, wanted: List[plans.Item]) -> None:
+    def _remember(self, wanted: List[plan.Item]) -> None:
         """Before the first file is touched: what is meant to be written."""
         old = self._before = {record["dest"]: record for record in self._known()}
         self._records.update(old)
@@ -165,7 +165,7 @@ class Machine:
         self._order = list(dict.fromkeys([item["dest"] for item in wanted] + list(old)))
         self._save()
 
-    def _learn(self, records: Dict[str, Optional[plans.Record]]) -> None:
+    def _learn(self, records: Dict[str, Optional[plan.Record]]) -> None:
         """After the files of somebody: what became of them."""
         self._records.update(records)
         self._save()
@@ -177,7 +177,7 @@ class Machine:
                 self.store.sets[program] = [record for record in records if record["program"] == program]
             self.store.save()
 
-    def _known(self) -> List[plans.Record]:
+    def _known(self) -> List[plan.Record]:
         """What earlier runs remembered of the files of these programs."""
         return [record for program in self.options.programs for record in self.store.sets.get(program, [])]
 

@@ -9,10 +9,10 @@ import json
 from typing import AbstractSet, Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.msp.charter_mail.plugins.module_utils.files import backups, keyfile, paths, store
+from ansible_collections.msp.charter_mail.plugins.module_utils.files.store import Record
 
 Item = Dict[str, Any]
-
-Record = Dict[str, Any]
+"""A file that is wanted, as the controller sends it."""
 
 
 class Job(NamedTuple):

@@ -4,14 +4,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
-
 from ansible_collections.msp.charter_mail.plugins.module_utils.files import keyfile, paths
 from ansible_collections.msp.charter_mail.plugins.module_utils.files.plan import Job, Plan, is_as
-
-Item = Dict[str, Any]
-
-Record = Dict[str, Any]
+from ansible_collections.msp.charter_mail.plugins.module_utils.files.store import Record
 
 
 def plan_removal(plan: Plan, record: Record, job: Job) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Bring the files of one unit (a person's program, or a machine's program) to what is wanted: all of them or none.
 
-A unit is planned first (see ``plans``), then, unless this is a check, done: stage every file, keep what is lost, then rename and
+A unit is planned first (see ``planning``), then, unless this is a check, done: stage every file, keep what is lost, then rename and
 remove in order. Whatever goes wrong, what was already renamed is put back.
 
 Everything that goes in and out is plain data, because the work for a person happens in a process of its own.
@@ -14,9 +14,8 @@ from __future__ import annotations
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from ansible_collections.msp.charter_mail.plugins.module_utils import masking
-from ansible_collections.msp.charter_mail.plugins.module_utils.files import contents, differences, paths, plans
-from ansible_collections.msp.charter_mail.plugins.module_utils.files.plan import Job, Plan
-from ansible_collections.msp.charter_mail.plugins.module_utils.files.plans import Item, Record
+from ansible_collections.msp.charter_mail.plugins.module_utils.files import contents, differences, paths, planning
+from ansible_collections.msp.charter_mail.plugins.module_utils.files.plan import Item, Job, Plan, Record
 
 
 class Unit(NamedTuple):
@@ -30,8 +29,8 @@ class Unit(NamedTuple):
 
 def run(unit: Unit, job: Job) -> Dict[str, Any]:
     """Return ``files`` (outcomes), ``diff``, ``records`` (dest -> record, None: forget)."""
-    made = [plans.make(item, job, wanted=True) for item in unit.wanted]
-    made += [plans.make(record, job, wanted=False) for record in unit.gone]
+    made = [planning.make(item, job, wanted=True) for item in unit.wanted]
+    made += [planning.make(record, job, wanted=False) for record in unit.gone]
     try:
         _hold_back(made)
         diff = [differences.show(plan, job, shown(job.home, plan)) for plan in made if plan.act] if job.diff else []

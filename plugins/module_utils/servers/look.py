@@ -13,10 +13,8 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ansible_collections.msp.charter_mail.plugins.module_utils.masking import mask
 from ansible_collections.msp.charter_mail.plugins.module_utils.servers import authority, certificate, dialogs, race, trust, verdicts, wire
-from ansible_collections.msp.charter_mail.plugins.module_utils.servers.described import broken, describe, no_handshake, tls
+from ansible_collections.msp.charter_mail.plugins.module_utils.servers.facts import Facts, broken, describe, no_handshake, tls
 from ansible_collections.msp.charter_mail.plugins.module_utils.servers.race import FAMILIES, Race
-
-Facts = Dict[str, Any]
 
 PER_FAMILY = 2
 

@@ -21,10 +21,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.msp.charter_mail.plugins.module_utils.files import payload
 from ansible_collections.msp.charter_mail.plugins.module_utils.servers import trust, verdicts
-from ansible_collections.msp.charter_mail.plugins.module_utils.servers.described import words
+from ansible_collections.msp.charter_mail.plugins.module_utils.servers.facts import Facts, words
 from ansible_collections.msp.charter_mail.plugins.module_utils.servers.look import ENDS, Look
-
-Facts = Dict[str, Any]
 
 
 class Login(NamedTuple):
@@ -58,6 +56,16 @@ def probe(endpoints: List[Facts], known: List[Facts], seconds: float, logins: Op
     for result in results:
         verdicts.add_logins(result)
     return results
+
+
+SPEC: Dict[str, Any] = {
+    "endpoints": {"type": "list", "elements": "dict", "required": True},
+    "interceptors": {"type": "list", "elements": "dict", "required": True},
+    "timeout": {"type": "float", "required": True},
+    # A parcel, so that a password that happens to be a common word is not cut out of everything that is returned.
+    "logins": {"type": "str", "no_log": True},
+}
+"""What a module that looks at servers takes, see arguments()."""
 
 
 def arguments(params: Facts) -> Tuple[Any, ...]:

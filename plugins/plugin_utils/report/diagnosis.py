@@ -14,9 +14,7 @@ from ...module_utils.masking import mask
 from ..files.comparison import NAMES, Finding
 from ..office.problem import printable
 from .results import DOES, FAILED
-from .server_steps import node_of, sentence, server_node
-
-Node = dict[str, Any]
+from .server_steps import Node, node_of, sentence, server_node
 
 SETTINGS = "settings"
 RUN = "run provision-mail.yml"

@@ -10,11 +10,9 @@ from __future__ import annotations
 from typing import Any, Dict, List, Optional, Tuple
 
 from ansible_collections.msp.charter_mail.plugins.module_utils.files import contents, keyfile, paths, store
-from ansible_collections.msp.charter_mail.plugins.module_utils.files.plan import Job, Plan, content_of, is_as, keys_digest, listed
+from ansible_collections.msp.charter_mail.plugins.module_utils.files.plan import Item, Job, Plan, content_of, is_as, keys_digest, listed
 from ansible_collections.msp.charter_mail.plugins.module_utils.files.removal import plan_removal
-
-Item = Dict[str, Any]
-Record = Dict[str, Any]
+from ansible_collections.msp.charter_mail.plugins.module_utils.files.store import Record
 
 
 def make(data: Dict[str, Any], job: Job, wanted: bool) -> Plan:
